@@ -1,0 +1,2 @@
+"""API."""
+urlpatterns: list = []

@@ -1,0 +1,6 @@
+"""Account."""
+from allauth.account.adapter import DefaultAccountAdapter
+
+
+class AccountAdapter(DefaultAccountAdapter):
+    """Ours."""

@@ -1,0 +1,4 @@
+"""Pages."""
+from django.urls import include, path
+
+urlpatterns = [path("account/", include("allauth.urls"))]

@@ -1,0 +1,8 @@
+"""Where every page and API call lives. Device paths never come here: portal/asgi.py takes them first."""
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("api/v1/", include("portal.api.urls")),
+    path("", include("portal.pages.urls")),
+]
