@@ -1,4 +1,4 @@
-"""Who made this packet: Message-Authenticator and Response Authenticator (RFC 3579 section 3.2, RFC 2865 section 3).
+"""Who made this packet: Message-Authenticator (RFC 3579 section 3.2), Response Authenticator (RFC 2865).
 
 Message-Authenticator is the first attribute of all we send: before anything that a forger of MD5 collisions
 could choose (Blast-RADIUS, CVE-2024-3596).
@@ -18,6 +18,10 @@ from bootstrap.wire.radius.packet import (
     AttributeType,
     Code,
     Packet,
+)
+
+_BLANK_MESSAGE_AUTHENTICATOR = Attribute(
+    AttributeType.MESSAGE_AUTHENTICATOR, bytes(MESSAGE_AUTHENTICATOR_LENGTH)
 )
 
 
@@ -41,12 +45,12 @@ def _signed_request(
 
 
 def verify_request(request: Packet, secret: bytes) -> None:
-    """Demand a right Message-Authenticator (RFC 3579 section 3.2, RFC 5997 section 3). Raises NotAuthenticated."""
+    """Demand a right Message-Authenticator (RFC 3579 section 3.2, RFC 5997). Raises NotAuthenticated."""
     _verify_message_authenticator(request, request.authenticator, secret)
 
 
 def reply_to(request: Packet, code: Code, attributes: Iterable[Attribute], secret: bytes) -> Packet:
-    """The signed reply: Message-Authenticator, ``attributes``, then the request's Proxy-States in their order.
+    """The signed reply: Message-Authenticator, ``attributes``, then the request's Proxy-States in order.
 
     Message-Authenticator is filled before the Response Authenticator is computed (RFC 3579 section 3.2);
     Proxy-States are returned unchanged (RFC 2865 section 5.33), except to a Status-Server, whose
@@ -102,11 +106,6 @@ def _sealed(packet: Packet, request_authenticator: bytes, secret: bytes) -> Pack
     return replace(
         packet, attributes=(Attribute(AttributeType.MESSAGE_AUTHENTICATOR, right), *packet.attributes[1:])
     )
-
-
-_BLANK_MESSAGE_AUTHENTICATOR = Attribute(
-    AttributeType.MESSAGE_AUTHENTICATOR, bytes(MESSAGE_AUTHENTICATOR_LENGTH)
-)
 
 
 def md5(data: bytes) -> bytes:

@@ -43,7 +43,7 @@ class MppeKeys:
     def attributes(
         self, secret: bytes, request_authenticator: bytes, salt: bytes
     ) -> tuple[Attribute, Attribute]:
-        """Both keys, encrypted. ``salt`` is two random octets; the second key takes the neighbouring value."""
+        """Both keys, encrypted. ``salt`` is two random octets; the second key gets the neighbouring value."""
         first = bytes((salt[0] | _SALT_MARK, salt[1]))
         second = bytes((salt[0] | _SALT_MARK, salt[1] ^ 1))
         return (
@@ -106,7 +106,7 @@ def _microsoft(kind: MicrosoftType, value: bytes) -> Attribute:
 
 
 def _microsoft_values(packet: Packet) -> Iterator[tuple[int, bytes]]:
-    """Vendor type and value of every Microsoft sub-attribute (RFC 2865 section 5.26). Raises MalformedMessage."""
+    """Vendor type and value of each Microsoft attribute (RFC 2865 section 5.26). Raises MalformedMessage."""
     for value in packet.values(AttributeType.VENDOR_SPECIFIC):
         if int.from_bytes(value[:4], "big") != VENDOR_MICROSOFT:
             continue

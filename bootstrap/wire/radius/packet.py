@@ -103,7 +103,7 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """One RADIUS packet; ``authenticator`` is the Request or the Response Authenticator (RFC 2865 section 3)."""
+    """One RADIUS packet; ``authenticator`` is the Request or Response Authenticator (RFC 2865 section 3)."""
 
     code: Code
     identifier: int
