@@ -25,17 +25,18 @@ KEY_ID_LENGTH: Final = 8
 NONCE_LENGTH: Final = 16
 CHALLENGE_LENGTH: Final = 16
 
-MAX_REQUEST_LENGTH: Final = 16_384
-"""Octets of a sealed request: a report on MAX_ITEMS items fits."""
+MAX_REQUEST_LENGTH: Final = 98_304
+"""Octets of a sealed request: a report on MAX_ITEMS items fits, in any script."""
 MAX_REPLY_LENGTH: Final = 1_048_576
 """Octets of a sealed reply; a device may hold less and then says so with its transport."""
-MAX_ITEMS: Final = 64
-MAX_TEXT_LENGTH: Final = 255
-"""Characters of a name, URL, SSID, path or capability."""
-MAX_DETAIL_LENGTH: Final = 160
-"""Characters of what a device says about one item; 64 of them fit in a request."""
-MAX_VALUE_LENGTH: Final = 65_536
-"""Characters of a configuration value, octets of a file."""
+MAX_ITEMS: Final = 100
+MAX_ID_LENGTH: Final = 64
+MAX_DETAIL_LENGTH: Final = 120
+"""Characters of what a device says about one item, a longer one is cut."""
+MAX_TEXT_LENGTH: Final = 4_096
+"""Characters of a name, URL, SSID, path, capability or configuration value."""
+MAX_FILE_LENGTH: Final = 524_288
+"""Octets."""
 MAX_SECONDS: Final = 30 * 86_400
 MAX_VERSION: Final = 2**53 - 1
 """Plan versions survive a trip through JSON."""

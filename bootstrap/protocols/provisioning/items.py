@@ -5,16 +5,18 @@ Values that may be secrets (passphrases, configuration, files) stay out of ``rep
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from bootstrap.errors import MalformedMessage
 from bootstrap.protocols.provisioning.constants import (
     KIND_NUMBERS,
+    MAX_FILE_LENGTH,
+    MAX_ID_LENGTH,
     MAX_TEXT_LENGTH,
-    MAX_VALUE_LENGTH,
     ItemKind,
 )
 from bootstrap.protocols.provisioning.fields import Fields
@@ -25,8 +27,10 @@ _MAX_MODE = 0o777
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A network to join. ``security`` is ``open``, ``wpa2-psk``, ``wpa3-sae`` or ``eap``."""
+    """A network to join. ``security`` is ``open``, ``wpa2-psk``, ``wpa3-sae`` or
+    ``wpa-enterprise``."""
 
+    KIND: ClassVar[ItemKind] = ItemKind.NETWORK
     ssid: str
     security: str = "open"
     passphrase: str = field(default="", repr=False)
@@ -51,6 +55,7 @@ class Network:
 class Server:
     """A server the device shall talk to, by the name its firmware knows it under."""
 
+    KIND: ClassVar[ItemKind] = ItemKind.SERVER
     name: str
     url: str
 
@@ -68,13 +73,14 @@ class Server:
 class Config:
     """One configuration setting."""
 
+    KIND: ClassVar[ItemKind] = ItemKind.CONFIG
     key: str
     value: str = field(repr=False)
 
     @classmethod
     def decode(cls, value: Fields) -> Config:
         """Labels 1 key, 2 value."""
-        return cls(value.text(1, MAX_TEXT_LENGTH), value.text(2, MAX_VALUE_LENGTH))
+        return cls(value.text(1, MAX_TEXT_LENGTH), value.text(2, MAX_TEXT_LENGTH))
 
     def encode(self) -> dict[int, Any]:
         """The map that ``decode`` reads."""
@@ -85,6 +91,7 @@ class Config:
 class File:
     """A file to write. ``sha256`` (32 octets) is of ``content``; an empty one is filled in."""
 
+    KIND: ClassVar[ItemKind] = ItemKind.FILE
     path: str
     content: bytes = field(repr=False)
     sha256: bytes = b""
@@ -96,8 +103,8 @@ class File:
 
     @classmethod
     def decode(cls, value: Fields) -> File:
-        """Labels 1 path, 2 content, 3 sha256, 4 mode. Raises MalformedMessage when the digest does not fit."""
-        content = value.octets(2, MAX_VALUE_LENGTH)
+        """Labels 1 path, 2 content, 3 sha256, 4 mode. A digest that does not fit raises MalformedMessage."""
+        content = value.octets(2, MAX_FILE_LENGTH)
         sha256 = value.octets(3, 32, 32)
         if hashlib.sha256(content).digest() != sha256:
             raise MalformedMessage("file content does not have the digest beside it")
@@ -112,6 +119,7 @@ class File:
 class Certificate:
     """Whether the device shall enroll for a certificate, and under which profile."""
 
+    KIND: ClassVar[ItemKind] = ItemKind.CERTIFICATE
     wanted: bool = True
     profile: str = ""
 
@@ -131,17 +139,28 @@ class Unknown:
 
     number: int
 
+    def encode(self) -> dict[int, Any]:
+        """What was in it is not kept."""
+        return {}
+
 
 Value = Network | Server | Config | File | Certificate | Unknown
 
 _CLASSES: dict[ItemKind, type[Network | Server | Config | File | Certificate]] = {
-    ItemKind.NETWORK: Network,
-    ItemKind.SERVER: Server,
-    ItemKind.CONFIG: Config,
-    ItemKind.FILE: File,
-    ItemKind.CERTIFICATE: Certificate,
+    cls.KIND: cls for cls in (Network, Server, Config, File, Certificate)
 }
-_DECODERS: dict[int, Callable[[Fields], Value]] = {KIND_NUMBERS[kind]: c.decode for kind, c in _CLASSES.items()}
+_DECODERS: dict[int, Callable[[Fields], Value]] = {
+    KIND_NUMBERS[kind]: cls.decode for kind, cls in _CLASSES.items()
+}
+
+
+def _file_fields(value: Mapping[str, Any]) -> dict[str, Any]:
+    fields = dict(value)
+    if isinstance(fields.get("content"), str):
+        fields["content"] = base64.b64decode(fields["content"], validate=True)
+    if isinstance(fields.get("mode"), str):
+        fields["mode"] = int(fields["mode"], 8)
+    return fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,19 +173,19 @@ class PlanItem:
     @property
     def kind(self) -> ItemKind | None:
         """What the value is; None for a kind we do not know."""
-        return next((kind for kind, cls in _CLASSES.items() if isinstance(self.value, cls)), None)
+        return None if isinstance(self.value, Unknown) else self.value.KIND
 
     @classmethod
     def build(cls, id: str, kind: str, value: Mapping[str, Any]) -> PlanItem:
-        """An item from the plan as people edit it: field names to values, a file's content as str or bytes.
+        """An item from the plan as people edit it: field names to values.
 
+        A file's ``content`` is base64 text (octets are taken as they are), its ``mode`` octal text.
         Raises MalformedMessage when the fields do not fit the kind or break a limit of the wire format.
         """
         try:
-            values = dict(value)
-            if kind == ItemKind.FILE and isinstance(values.get("content"), str):
-                values["content"] = values["content"].encode()
-            item = cls(id, _CLASSES[ItemKind(kind)](**values))
+            item = cls(
+                id, _CLASSES[ItemKind(kind)](**(_file_fields(value) if kind == ItemKind.FILE else value))
+            )
         except (TypeError, ValueError) as error:
             raise MalformedMessage(f"plan item {id!r} is no {kind}: {type(error).__name__}") from None
         return cls.decode(Fields(item.encode()))
@@ -177,10 +196,9 @@ class PlanItem:
         number = item.uint(_KIND, 2**16)
         decoder = _DECODERS.get(number)
         value = decoder(item.map(_VALUE)) if decoder else Unknown(number)
-        return cls(item.text(_ID, MAX_TEXT_LENGTH), value)
+        return cls(item.text(_ID, MAX_ID_LENGTH), value)
 
     def encode(self) -> dict[int, Any]:
         """The map that ``decode`` reads."""
-        if isinstance(self.value, Unknown) or self.kind is None:
-            return {_ID: self.id, _KIND: self.value.number if isinstance(self.value, Unknown) else 0, _VALUE: {}}
-        return {_ID: self.id, _KIND: KIND_NUMBERS[self.kind], _VALUE: self.value.encode()}
+        number = self.value.number if isinstance(self.value, Unknown) else KIND_NUMBERS[self.value.KIND]
+        return {_ID: self.id, _KIND: number, _VALUE: self.value.encode()}
