@@ -9,7 +9,7 @@ from enum import IntEnum
 from bootstrap.errors import LocalError, MalformedMessage
 
 EAP_MTU = 1020
-"""Octets a lower layer must carry at least (RFC 3748 section 3.1); a method without fragmentation stays below."""
+"""Octets a lower layer carries at least (RFC 3748 section 3.1): the room of a method without fragments."""
 HEADER_LENGTH = 4
 _HEADER = struct.Struct("!BBH")
 
@@ -99,7 +99,7 @@ def response(identifier: int, type: int, data: bytes = b"") -> EapPacket:
 
 
 def nak(identifier: int, *desired: int) -> EapPacket:
-    """A legacy Nak naming the types the peer would take; none at all is the single octet 0 (section 5.3.1)."""
+    """A legacy Nak with the types the peer would take; none is the single octet 0 (section 5.3.1)."""
     return response(identifier, EapType.NAK, bytes(desired) or b"\x00")
 
 

@@ -215,3 +215,5 @@ class NoobError(errors.MalformedMessage):
     def __init__(self, code: int, text: str) -> None:
         super().__init__(f"{int(code)}: {text}")
         self.code = int(code)
+        self.message_type: int | None = None
+        """Type of the message, when as much could be read."""
