@@ -45,7 +45,7 @@ def items_clean(items: Any) -> list[dict[str, Any]]:
 
 
 def _item_clean(position: int, item: Any) -> dict[str, Any]:
-    if not isinstance(item, dict) or item.get("kind") not in FIELDS:
+    if not isinstance(item, dict) or str(item.get("kind")) not in FIELDS:
         raise ValidationError({"items": _("Item %d: unknown kind.") % position})
     kind, value = item["kind"], item.get("value")
     if not isinstance(value, dict) or set(value) - set(FIELDS[kind]):
