@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
 import structlog
@@ -62,7 +63,7 @@ class Answer:
 
 
 class RadiusTransport:
-    """One access point. Each of its source ports has at most 256 requests outstanding; more open as needed."""
+    """One access point. Each of its source ports has at most 256 requests under way; more open as needed."""
 
     def __init__(
         self,
@@ -208,8 +209,7 @@ class _Port(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio has the socket."""
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: object) -> None:
         """A reply from the network, as the faults let it through."""
@@ -222,8 +222,9 @@ class _Port(asyncio.DatagramProtocol):
         """An identifier that no request of this port uses, the longest unused first; None if all are."""
         if len(self._reserved) == IDENTIFIERS:
             return None
-        while (self._last := (self._last + 1) % IDENTIFIERS) in self._reserved:
-            continue
+        self._last = (self._last + 1) % IDENTIFIERS
+        while self._last in self._reserved:
+            self._last = (self._last + 1) % IDENTIFIERS
         self._reserved.add(self._last)
         return self._last
 
