@@ -46,7 +46,7 @@ class FirstMessage(TransportTuning):  # type: ignore[misc]
 
 
 class _Declined(UnexpectedMessage):
-    """The device answered with an error: its resource is gone or does not want us, so nothing more is said."""
+    """The device answered with an error: its resource is gone or unwilling, so nothing more is said."""
 
 
 class Conversation:
