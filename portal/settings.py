@@ -38,6 +38,7 @@ class Environment(BaseSettings):
     allowed_hosts: str = Field(default="*", description="Comma-separated host names the portal answers to")
     mail_url: str = Field(default="", description="smtp://user:password@host:587; empty: files in the data folder")
     mail_from: str = Field(default="Onward <onward@localhost>")
+    doors: str = Field(default="web,devices,coap,radius,worker", description="What /healthz expects to be up")
     web_threads: int = Field(default=6, ge=1, le=64, description="Threads for pages and API")
     strangers_max: int = Field(default=20_000, ge=100, description="Unclaimed sessions kept at most")
     strangers_per_second: float = Field(default=50.0, gt=0, description="New strangers a second from one address")
@@ -145,7 +146,6 @@ MIDDLEWARE = [
 ]
 
 ROOT_URLCONF = "portal.urls"
-ASGI_APPLICATION = "portal.asgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -288,8 +288,19 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": True,
     "OAS_VERSION": "3.1.0",
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "PREPROCESSING_HOOKS": ["portal.api.schema.canonical"],
+    "ENUM_NAME_OVERRIDES": {
+        "DeviceState": "devices.models.DeviceState",
+        "ClaimState": "devices.models.Claim.State",
+        "Reading": "devices.models.Realm.Reading",
+    },
 }
 
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {"task": "onward.sweep", "schedule": 2.0, "options": {"expires": 10}},
+    "housekeeping": {"task": "onward.housekeeping", "schedule": 30.0, "options": {"expires": 60}},
+}
+CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "run" / "beat")
 CELERY_BROKER_URL = ENV.redis_url or "filesystem://"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
@@ -315,3 +326,6 @@ WEB_THREADS = ENV.web_threads
 STRANGERS_MAX = ENV.strangers_max
 STRANGERS_PER_SECOND, STRANGERS_BURST = ENV.strangers_per_second, ENV.strangers_burst
 SILENCED_SYSTEM_CHECKS: list[str] = []
+SERVER_URL = (PORTAL_URL if HTTPS else DEVICES_URL or "https://localhost:8443") + "/n"
+"""What devices put into their code; RFC 9140 appendix D wants https and at most 60 characters."""
+DOORS = [door.strip() for door in ENV.doors.split(",") if door.strip()]

@@ -23,6 +23,8 @@ class Session(models.Model):
     serial = models.CharField(max_length=120)
     manufacturer = models.CharField(max_length=120)
     model = models.CharField(max_length=120)
+    wants_report = models.BooleanField(default=False)
+    """It said that it fetches its plan and reports; else bootstrapping is all it does with us."""
     state = models.BinaryField()
     material = models.BinaryField(null=True)
     version = models.PositiveIntegerField()

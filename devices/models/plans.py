@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from devices import vault
 from devices.models.devices import Device
 from devices.models.owners import Organization
 
@@ -34,9 +38,12 @@ class Plan(models.Model):
 class PlanVersion(models.Model):
     """One version. ``items`` is a list of ``{"id", "kind", "value"}`` checked by devices.services.plans."""
 
+    _CONTEXT = b"plan items"
+
     plan = models.ForeignKey(Plan, on_delete=models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
-    items = models.JSONField(default=list)
+    content = models.BinaryField(default=bytes)
+    """The items, sealed: passphrases and configuration are among them."""
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -45,6 +52,15 @@ class PlanVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.plan} v{self.number}"
+
+    @property
+    def items(self) -> list[dict[str, Any]]:
+        """What a device gets."""
+        return list(json.loads(vault.unseal(self.content, self._CONTEXT)))
+
+    @items.setter
+    def items(self, items: list[dict[str, Any]]) -> None:
+        self.content = vault.seal(json.dumps(items).encode(), self._CONTEXT)
 
 
 class OnboardingStep(models.TextChoices):

@@ -16,7 +16,10 @@ _LABELS = {
 
 
 def of_peer_info(peer_info: str) -> dict[str, str]:
-    """The labels we know among the members of PeerInfo: strings only, printable, cut at 64 characters."""
+    """The labels we know among the members of PeerInfo: strings only, printable, cut at 64 characters.
+
+    ``Provisioning`` is our own member: 1 says that the peer will fetch a plan (docs/reference/provisioning.md).
+    """
     members = json.loads(peer_info)
     found = {}
     for label, member in _LABELS.items():
@@ -25,6 +28,8 @@ def of_peer_info(peer_info: str) -> dict[str, str]:
             text = "".join(c for c in value if c.isprintable()).strip()[:LABEL_MAX_LENGTH]
             if text:
                 found[label] = text
+    if members.get("Provisioning") == 1 and members["Provisioning"] is not True:
+        found["provisioning"] = "1"
     return found
 
 

@@ -1,0 +1,430 @@
+"""A person says "mine": looking at a code, confirming it, offering one. Pages and API call nothing else.
+
+Looking reads only and counts no try: link previews and strangers must not burn them (product.md, 2.1).
+Confirming commits the protocol's OOB step and the claim's rows together, or neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+
+from bootstrap.bindings import codes, eap_noob
+from bootstrap.bindings.directory import Directory, OrganizationPolicy
+from bootstrap.bindings.eap import EapBinding, EapState
+from bootstrap.bindings.limits import tries_check, tries_count
+from bootstrap.bindings.problems import ClaimProblem, ClaimRefused
+from bootstrap.contract import Env, Level, Milestone, Note, Outcome, Reply
+from bootstrap.engine import envelope
+from bootstrap.engine.models import Session
+from bootstrap.engine.onboarding import offer_release
+from bootstrap.engine.service import deliver
+from bootstrap.engine.store import Record
+from bootstrap.engine.store import django as store
+from bootstrap.errors import UnknownDevice
+from bootstrap.protocols.eap_noob import server as noob
+from bootstrap.protocols.eap_noob import sticker
+from bootstrap.protocols.eap_noob.constants import Direction, OobOutcome, ServerState
+from bootstrap.protocols.eap_noob.sticker import Oob
+from devices.models import Claim, Device, ExpectedSerial, Membership, Organization
+from devices.services.claims import Words, claim_open, claim_record, merge_candidate
+from devices.services.env import live_env
+
+GUARD = timedelta(minutes=15)
+"""How long looking at a code keeps a waiting device safe from floods, and awake."""
+WAITING_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A waiting device as the person sees it before saying yes. What it says of itself is unverified."""
+
+    session_id: int
+    method: str
+    serial: str
+    manufacturer: str
+    model: str
+    via: str
+    source: str
+    created_at: datetime
+    seen_at: datetime
+    next_at: datetime | None
+    phase: str
+    own_way: bool
+    """It came through the organization's own access point or realm."""
+    expected: bool | None
+    """Its serial is on the organization's list; None when the list is not used."""
+    merge_with: int | None
+    """A device of the organization with the same serial."""
+    shows_code: bool
+    reads_code: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A code for the device to read."""
+
+    code: str
+    claim_id: int
+    device_id: int
+    expires_at: datetime
+
+
+def look(code: str, membership: Membership) -> Candidate:
+    """What this code would claim. Reads only, but for keeping the device awake; raises ClaimRefused."""
+    with _counted_tries(membership):
+        oob = codes.read(code)
+        record, state = _find(oob.peer_id)
+        _refuse_owned(record, membership)
+        outcome = noob.oob_check(state.association, oob)
+        _refuse_outcome(outcome, record, tries_left=None)
+    _guard(record)
+    return _candidate(record, state.association, membership)
+
+
+def confirm(
+    code: str, membership: Membership, *, merge: bool | None = None, name: str = "", room: str = ""
+) -> Device:
+    """Device-to-server: deliver the code to the machine and make the device this organization's."""
+    _need_right(membership)
+    with _counted_tries(membership):
+        oob = codes.read(code)
+        with transaction.atomic():
+            done = _confirm(oob, membership, merge, name, room)
+        if isinstance(done, ClaimRefused):
+            raise done
+    return done
+
+
+@contextmanager
+def _counted_tries(membership: Membership) -> Iterator[None]:
+    """Slow down whoever guesses."""
+    tries_check(membership.user_id)
+    try:
+        yield
+    except ClaimRefused as refused:
+        tries_count(membership.user_id, refused)
+        raise
+
+
+def _confirm(
+    oob: Oob, membership: Membership, merge: bool | None, name: str, room: str
+) -> Device | ClaimRefused:
+    """The device; or, returned and not raised, the refusal of a wrong code: its count is part of the
+    protocol's state and must commit."""
+    env = live_env()
+    record, state = _find(oob.peer_id)
+    _refuse_owned(record, membership)
+    policy = _binding().policy(membership.organization_id)
+    facts = noob.Facts(oob_retries=policy.oob_retries, noob_timeout_seconds=policy.noob_timeout_seconds)
+    result = noob.oob_receive(state.association, oob, env, facts)
+    assert record.id is not None
+    if result.outcome is OobOutcome.ACCEPTED:
+        _supersede_offers(record, membership)
+    if result.outcome in (OobOutcome.WRONG, OobOutcome.WRONG_AND_RESET):
+        _count_wrong(record.id, oob, facts)
+        return ClaimRefused(_OUTCOME_PROBLEMS[result.outcome], tries_left=result.tries_left)
+    _refuse_outcome(result.outcome, record, tries_left=result.tries_left)
+    words = _words(record)
+    _refuse_serial(words, membership.organization)
+    onto = _merge_target(words, membership.organization, merge)
+    device = claim_record(membership, words, Claim.Direction.DEVICE_TO_SERVER, onto=onto, name=name, room=room)
+
+    def take(current: EapState, now: Record, when: Env) -> Outcome[EapState]:
+        taken = noob.oob_receive(current.association, oob, when, facts)
+        notes = [Note("claim.confirmed", Level.SUCCESS, {"person": str(membership.user)})]
+        if onto is not None:
+            notes.append(Note("claim.merged", Level.INFO, {"device": onto.pk}))
+        return _local(current, taken.state, tuple(notes), Milestone.CONFIRMED)
+
+    _deliver(record.id, take, env, device_id=device.pk, organization_id=membership.organization_id)
+    _adopt_history(record.id, device)
+    return device
+
+
+def offer(
+    membership: Membership, *, serial: str = "", session_id: int | None = None, merge: bool | None = None
+) -> Offer:
+    """Server-to-device: a code for the waiting device with this printed serial (or this session) to read."""
+    _need_right(membership)
+    env = live_env()
+    with _counted_tries(membership), transaction.atomic():
+        record, state = _waiting_one(membership, serial.strip(), session_id)
+        assert record.id is not None
+        mine = Device.objects.filter(pk=record.device_id, organization=membership.organization).first()
+        if not noob.can_make_oob(state.association):
+            problem = ClaimProblem.WRONG_DIRECTION
+            if state.association.state != ServerState.WAITING_FOR_OOB:
+                problem = ClaimProblem.NOT_WAITING
+            raise ClaimRefused(problem, device=mine.pk if mine else None)
+        words = _words(record)
+        _refuse_serial(words, membership.organization)
+        onto = mine or _merge_target(words, membership.organization, merge)
+        policy = _binding().policy(membership.organization_id)
+        facts = noob.Facts(oob_retries=policy.oob_retries, noob_timeout_seconds=policy.noob_timeout_seconds)
+        device = claim_record(membership, words, Claim.Direction.SERVER_TO_DEVICE, onto=onto)
+        made: list[tuple[Oob, int]] = []
+
+        def make(current: EapState, now: Record, when: Env) -> Outcome[EapState]:
+            after, oob = noob.oob_make(current.association, when, facts)
+            made[:] = [(oob, noob.oob_expires_at(after, oob) or 0)]
+            note = Note("claim.offered", Level.INFO, {"person": str(membership.user)})
+            return _local(current, after, (note,), None)
+
+        _deliver(record.id, make, env, device_id=device.pk, organization_id=membership.organization_id)
+        _adopt_history(record.id, device)
+        oob, expires = made[0]
+        expires_at = datetime.fromtimestamp(expires, UTC)
+        claim = claim_open(membership, device, record.id, expires_at)
+    return Offer(sticker.encode(oob, settings.SERVER_URL), claim.pk, device.pk, expires_at)
+
+
+def cancel(claim: Claim, membership: Membership) -> None:
+    """Withdraw an open offer: the code dies at once, and the device waits for somebody again."""
+    _need_right(membership)
+    with transaction.atomic():
+        if claim.state != Claim.State.OPEN:
+            return
+
+        def withdraw(current: EapState, now: Record, when: Env) -> Outcome[EapState]:
+            note = Note("claim.cancelled", Level.INFO, {"person": str(membership.user)})
+            return _local(current, replace(current.association, noobs=()), (note,), None)
+
+        with suppress(ClaimRefused):  # the session may be gone already, and the code with it
+            _deliver(claim.session_id, withdraw, live_env())
+        claim.state = Claim.State.EXPIRED
+        claim.save(update_fields=["state"])
+        offer_release(claim)
+
+
+def waiting(organization: Organization, limit: int = 100) -> list[Candidate]:
+    """Strangers that came the organization's own way, newest first."""
+    rows = Session.objects.filter(
+        organization=organization, device=None, protocol=eap_noob.PROTOCOL, milestone=Milestone.WAITING.value
+    ).order_by("-seen_at")[: min(limit, WAITING_MAX)]
+    found = []
+    for row in rows:
+        record = store.load_id(row.pk)
+        if record is not None:
+            state = _open(record)
+            found.append(_candidate(record, state.association, None, organization))
+    return found
+
+
+def _waiting_one(membership: Membership, serial: str, session_id: int | None) -> tuple[Record, EapState]:
+    """The one waiting session that is meant; raises ClaimRefused when there is none, or more than one."""
+    organization = membership.organization
+    rows = Session.objects.filter(protocol=eap_noob.PROTOCOL, phase__in=_WAITING_PHASES)
+    if session_id is not None:
+        rows = rows.filter(pk=session_id, organization=organization)
+    elif serial:
+        rows = rows.filter(serial=serial)
+    else:
+        raise ClaimRefused(ClaimProblem.NOBODY_WITH_SERIAL, serial="")
+    mine = list(rows.filter(organization=organization).order_by("-seen_at")[:WAITING_MAX])
+    free = mine or list(rows.filter(device=None).order_by("-seen_at")[:WAITING_MAX])
+    if not free:
+        raise ClaimRefused(ClaimProblem.NOBODY_WITH_SERIAL, serial=serial)
+    if len(free) > 1:
+        raise ClaimRefused(
+            ClaimProblem.SEVERAL_WITH_SERIAL, serial=serial, candidates=[row.pk for row in free][:20]
+        )
+    record = store.load_id(free[0].pk)
+    if record is None:
+        raise ClaimRefused(ClaimProblem.NOBODY_WITH_SERIAL, serial=serial)
+    return record, _open(record)
+
+
+_WAITING_PHASES = ("Waiting for OOB",)
+
+
+def _find(peer_id: str) -> tuple[Record, EapState]:
+    record = store.load(eap_noob.PROTOCOL, locator=peer_id)
+    if record is None:
+        raise ClaimRefused(ClaimProblem.UNKNOWN_DEVICE)
+    return record, _open(record)
+
+
+def _open(record: Record) -> EapState:
+    opened = envelope.unseal(record.state, record.protocol, record.locator)
+    return _binding().thaw(opened.state)
+
+
+def _supersede_offers(record: Record, membership: Membership) -> None:
+    """A fresh code from the device itself beats a code that somebody else offered and it never read: or a
+    stranger who knows a serial number could block its owner."""
+    offers = Claim.objects.filter(session_id=record.id or 0, state=Claim.State.OPEN)
+    for claim in offers.exclude(organization_id=membership.organization_id).select_related("device"):
+        claim.state = Claim.State.EXPIRED
+        claim.save(update_fields=["state"])
+        offer_release(claim)
+
+
+def _refuse_owned(record: Record, membership: Membership) -> None:
+    """Say whose it is already, as far as this person may know."""
+    if record.device_id is None:
+        return
+    device = Device.objects.filter(pk=record.device_id).first()
+    claim = device.claims.filter(session_id=record.id or 0).order_by("-pk").first() if device else None
+    if claim is not None and claim.state == Claim.State.OPEN:
+        return  # only offered so far: whoever brings the device's own fresh code is nearer to it
+    if device is None or device.organization_id != membership.organization_id:
+        raise ClaimRefused(ClaimProblem.OTHER_OWNER)
+    if claim is None:
+        return
+    if claim.person_id == membership.user_id:
+        problem = ClaimProblem.ALREADY_MINE
+        if device.state == "onboarding" and record.phase == "OOB Received":
+            problem = ClaimProblem.ALREADY_RECEIVED
+        raise ClaimRefused(problem, device=device.pk, claim=claim.pk)
+    raise ClaimRefused(
+        ClaimProblem.ADDED_BY_COLLEAGUE, device=device.pk, claim=claim.pk, at=claim.created_at.isoformat()
+    )
+
+
+_OUTCOME_PROBLEMS = {
+    OobOutcome.WRONG: ClaimProblem.WRONG_CODE,
+    OobOutcome.WRONG_AND_RESET: ClaimProblem.WRONG_CODE_RESET,
+    OobOutcome.WRONG_PEER_ID: ClaimProblem.UNKNOWN_DEVICE,
+    OobOutcome.NO_SUCH_DIRECTION: ClaimProblem.WRONG_DIRECTION,
+    OobOutcome.NOT_WAITING: ClaimProblem.EXPIRED,
+    OobOutcome.ALREADY_REGISTERED: ClaimProblem.NOT_WAITING,
+    OobOutcome.REDUNDANT: ClaimProblem.ALREADY_RECEIVED,
+}
+
+
+def _refuse_outcome(
+    outcome: OobOutcome, record: Record, *, tries_left: int | None
+) -> None:
+    if outcome is OobOutcome.ACCEPTED:
+        return
+    detail = {} if tries_left is None else {"tries_left": tries_left}
+    if outcome is OobOutcome.REDUNDANT:
+        detail["device"] = record.device_id or 0
+    raise ClaimRefused(_OUTCOME_PROBLEMS[outcome], **detail)
+
+
+def _count_wrong(session_id: int, oob: Oob, facts: noob.Facts) -> None:
+    def count(current: EapState, now: Record, when: Env) -> Outcome[EapState]:
+        result = noob.oob_receive(current.association, oob, when, facts)
+        note = Note("claim.wrong-code", Level.WARNING, {"tries_left": result.tries_left})
+        return _local(current, result.state, (note,), None)
+
+    _deliver(session_id, count, live_env())
+
+
+def _refuse_serial(words: Words, organization: Organization) -> None:
+    if not organization.expected_serials_only:
+        return
+    if not ExpectedSerial.objects.filter(organization=organization, serial=words.serial).exists():
+        raise ClaimRefused(ClaimProblem.SERIAL_NOT_EXPECTED, serial=words.serial)
+
+
+def _merge_target(words: Words, organization: Organization, merge: bool | None) -> Device | None:
+    old = merge_candidate(organization, words)
+    if old is None or merge is False:
+        return None
+    if merge is None:
+        raise ClaimRefused(ClaimProblem.WAS_HERE_BEFORE, merge_with=old.pk, serial=words.serial)
+    return old
+
+
+def _need_right(membership: Membership) -> None:
+    if not membership.may_claim:
+        raise ClaimRefused(ClaimProblem.NO_RIGHT)
+
+
+def _words(record: Record) -> Words:
+    return Words(
+        session_id=record.id or 0,
+        method=eap_noob.PROTOCOL,
+        peer_id=record.locator,
+        serial=record.serial,
+        manufacturer=record.manufacturer,
+        model=record.model,
+        via=record.via,
+        wants_report=record.wants_report,
+    )
+
+
+def _candidate(
+    record: Record,
+    association: noob.ServerAssociation,
+    membership: Membership | None,
+    organization: Organization | None = None,
+) -> Candidate:
+    owner = organization or (membership.organization if membership else None)
+    assert owner is not None and record.created_at is not None and record.seen_at is not None
+    words = _words(record)
+    expected = None
+    if owner.expected_serials_only:
+        expected = ExpectedSerial.objects.filter(organization=owner, serial=words.serial).exists()
+    old = merge_candidate(owner, words)
+    return Candidate(
+        session_id=words.session_id,
+        method=words.method,
+        serial=words.serial,
+        manufacturer=words.manufacturer,
+        model=words.model,
+        via=record.via,
+        source=record.source,
+        created_at=record.created_at,
+        seen_at=record.seen_at,
+        next_at=record.next_at,
+        phase=record.phase,
+        own_way=record.organization_id == owner.pk,
+        expected=expected,
+        merge_with=old.pk if old else None,
+        shows_code=bool(association.dirp & Direction.PEER_TO_SERVER),
+        reads_code=bool(association.dirp & Direction.SERVER_TO_PEER),
+    )
+
+
+def _guard(record: Record) -> None:
+    """A person is looking at it: keep it from being pushed out, and let it ask again soon."""
+    Session.objects.filter(pk=record.id).update(guarded_until=live_env().now + GUARD)
+
+
+def _adopt_history(session_id: int, device: Device) -> None:
+    """What happened before the claim belongs to the device's timeline too."""
+    Session.objects.get(pk=session_id).events.filter(device=None).update(
+        device=device, organization=device.organization_id
+    )
+
+
+def _local(
+    current: EapState, association: noob.ServerAssociation, notes: tuple[Note, ...], milestone: Milestone | None
+) -> Outcome[EapState]:
+    state = EapState(current.identifier, association, current.nai, current.provisioning)
+    phase = noob.NoobStep(association).phase
+    return Outcome(state, Reply(b""), notes, milestone, phase=phase)
+
+
+def _deliver(
+    session_id: int, step: Callable[[EapState, Record, Env], Outcome[EapState]], env: Env, **columns: int
+) -> None:
+    try:
+        deliver(_binding(), session_id, step, env, **columns)
+    except UnknownDevice as error:
+        raise ClaimRefused(ClaimProblem.UNKNOWN_DEVICE) from error
+
+
+class _LocalBinding(EapBinding):
+    """The EAP binding for people's input: policies straight from the database, no thread."""
+
+    def policy(self, organization_id: int) -> OrganizationPolicy:
+        """The organization's policy, fresh."""
+        self._directory.refresh()
+        return self._directory.current.policy(organization_id)
+
+
+def _binding() -> _LocalBinding:
+    return _LOCAL
+
+
+_LOCAL = _LocalBinding(Directory())

@@ -1,0 +1,192 @@
+"""Device paths over HTTP: a bare ASGI application. Device requests never enter Django's request stack.
+
+``/eap``        EAP over HTTP, our own profile (docs/reference/eap-over-http.md)
+``/provision``  the plan, end-to-end protected (docs/reference/provisioning.md)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import structlog
+
+from bootstrap.contract import Handle, Inbound, PeerTLS, Reply, Verdict, Via
+from bootstrap.errors import (
+    LocalError,
+    MalformedMessage,
+    NotAuthenticated,
+    NotAuthorized,
+    PeerError,
+    Replayed,
+    TooManyRequests,
+    UnexpectedMessage,
+    UnknownDevice,
+)
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+EAP_TYPE = "application/vnd.onward.eap"
+EAP_BODY_MAX = 4096
+PROVISION_TYPE = 'application/cose; cose-type="cose-encrypt0"'
+PROVISION_BODY_MAX = 64 * 1024
+TOKEN_MAX_LENGTH = 300
+
+STATUS: dict[type[PeerError], int] = {
+    MalformedMessage: 400,
+    UnexpectedMessage: 409,
+    NotAuthenticated: 403,
+    NotAuthorized: 403,
+    UnknownDevice: 404,
+    Replayed: 409,
+    TooManyRequests: 429,
+}
+log = structlog.get_logger(__name__)
+
+
+def is_device_path(path: str) -> bool:
+    """Whether this door answers the path."""
+    return path == "/eap" or path.startswith(("/eap/", "/provision/"))
+
+
+class HttpDoor:
+    """ASGI application over ``handle``."""
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        if scope["method"] != "POST":
+            await _answer(send, 405, b"POST only\n", [(b"allow", b"POST")])
+            return
+        try:
+            if path.startswith("/provision/"):
+                await self._provision(scope, receive, send, path.removeprefix("/provision/"))
+            else:
+                await self._eap(scope, receive, send, path.removeprefix("/eap").lstrip("/"))
+        except _Refused as refused:
+            await _answer(send, refused.status, refused.text)
+        except PeerError as error:
+            await self._peer_error(send, scope, error)
+        except LocalError as error:
+            log.error("http.failed", path=_shown(path), error=str(error))
+            await _answer(send, 503, b"try again later\n", [(b"retry-after", b"5")])
+        except Exception:
+            log.exception("http.crashed", path=_shown(path))
+            await _answer(send, 500, b"our fault\n")
+
+    async def _eap(self, scope: Scope, receive: Receive, send: Send, token: str) -> None:
+        _require_type(scope, EAP_TYPE)
+        if len(token) > TOKEN_MAX_LENGTH:
+            raise UnknownDevice("token too long")
+        body = await _body(scope, receive, EAP_BODY_MAX)
+        reply = await self._handle("eap", _inbound(scope, body, token=token))
+        headers = [
+            (b"content-type", EAP_TYPE.encode()),
+            (b"onward-eap", _verdict(reply)),
+        ]
+        if not token:
+            headers.append((b"location", b"/eap/" + reply.token.encode()))
+        await _answer(
+            send, 201 if not token and reply.verdict is Verdict.CONTINUE else 200, reply.body, headers
+        )
+
+    async def _provision(self, scope: Scope, receive: Receive, send: Send, locator: str) -> None:
+        _require_type(scope, "application/cose")
+        body = await _body(scope, receive, PROVISION_BODY_MAX)
+        reply = await self._handle("provisioning", _inbound(scope, body, operation=locator))
+        await _answer(
+            send, 200, reply.body, [(b"content-type", (reply.media_type or PROVISION_TYPE).encode())]
+        )
+
+    async def _peer_error(self, send: Send, scope: Scope, error: PeerError) -> None:
+        log.warning(
+            "http.refused",
+            path=_shown(scope["path"]),
+            source=_source(scope),
+            reason=type(error).__name__,
+            error=str(error),
+        )
+        extra = []
+        if isinstance(error, TooManyRequests):
+            extra.append((b"retry-after", str(error.retry_after_seconds).encode()))
+        await _answer(send, STATUS[type(error)], f"{type(error).__name__}\n".encode(), extra)
+
+
+class _Refused(Exception):
+    """The HTTP envelope itself is wrong."""
+
+    def __init__(self, status: int, text: bytes) -> None:
+        super().__init__(status)
+        self.status, self.text = status, text
+
+
+def _verdict(reply: Reply) -> bytes:
+    return {Verdict.CONTINUE: b"continue", Verdict.ACCEPT: b"success", Verdict.REJECT: b"failure"}[
+        reply.verdict
+    ]
+
+
+def _require_type(scope: Scope, wanted: str) -> None:
+    given = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
+    if given.split(b";")[0].strip().lower() != wanted.encode():
+        raise _Refused(415, f"Content-Type must be {wanted}\n".encode())
+
+
+async def _body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """The whole body; refused as soon as it is known to be too large."""
+    announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    if announced.isdigit() and len(announced) < 12 and int(announced) > limit:
+        raise _Refused(413, b"too large\n")
+    chunks: list[bytes] = []
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _Refused(400, b"incomplete\n")
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise _Refused(413, b"too large\n")
+        chunks.append(chunk)
+        more = message.get("more_body", False)
+    return b"".join(chunks)
+
+
+def _inbound(scope: Scope, body: bytes, *, token: str = "", operation: str = "") -> Inbound:
+    tls = PeerTLS("TLS") if scope.get("scheme") == "https" else None
+    return Inbound(body, Via.HTTPS, _source(scope), operation=operation, token=token, tls=tls)
+
+
+def _source(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else "unknown"
+
+
+def _shown(path: str) -> str:
+    """The path without the conversation's token, for logs."""
+    return "/eap/…" if path.startswith("/eap/") else path[:80]
+
+
+async def _answer(
+    send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]] | None = None
+) -> None:
+    own = headers or []
+    if not any(name == b"content-type" for name, _value in own):
+        own = [*own, (b"content-type", b"text/plain; charset=utf-8")]
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                *own,
+                (b"content-length", str(len(body)).encode()),
+                (b"cache-control", b"no-store"),
+                (b"x-content-type-options", b"nosniff"),
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})

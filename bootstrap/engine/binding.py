@@ -1,0 +1,74 @@
+"""What the engine asks of a binding. A lower floor defines it, bootstrap/bindings implements it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from bootstrap.contract import Env, Inbound, Outcome, Reply
+from bootstrap.engine.store.contract import Record
+from devices.services.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A decoded message and where its session is; or an answer that needs no session at all."""
+
+    message: Any = None
+    reply: Reply | None = None
+    token: str = field(default="", repr=False)
+    """The conversation; finds the session first."""
+    locator: str | None = None
+    """The device's name in the protocol, when the message says it."""
+    may_open: bool = False
+    """A stranger may begin with this message; only then can a session be made."""
+    organization_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What follows from an outcome besides the state."""
+
+    expires_at: datetime | None = None
+    next_at: datetime | None = None
+    progress: Progress | None = None
+    wake_onboarding: bool = False
+    """Tell the worker now instead of at its next round."""
+
+
+class Binding(Protocol):
+    """One protocol as the engine sees it. Nothing here touches a database."""
+
+    slug: str
+    """What doors call it."""
+    protocol: str
+    """What its sessions are called."""
+
+    def receive(self, inbound: Inbound, env: Env) -> Received:
+        """Decode. Raises PeerError; that costs no query."""
+        ...
+
+    def initial(self, received: Received, inbound: Inbound) -> Any:
+        """The state of a stranger's new session."""
+        ...
+
+    def thaw(self, blob: bytes) -> Any:
+        """State from bytes."""
+        ...
+
+    def freeze(self, state: Any) -> bytes:
+        """Bytes from state."""
+        ...
+
+    def step(self, state: Any, received: Received, record: Record, material: bytes, env: Env) -> Outcome[Any]:
+        """One pure step with the facts of this session."""
+        ...
+
+    def apply(self, record: Record, outcome: Outcome[Any], env: Env) -> Effects:
+        """What follows."""
+        ...
+
+    def initial_of(self, protocol: str) -> bytes:
+        """Frozen initial state of the session that ``Outcome.next`` names."""
+        ...

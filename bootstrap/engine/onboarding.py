@@ -1,0 +1,233 @@
+"""The way from confirmed to operational: driven by workers, fed by what the sessions say.
+
+bootstrap (device proves itself) -> provision (takes its plan and reports) -> online (checks in) -> done.
+Every function may run twice. The rows are the truth: ``due_at`` says when to look again even if every bell
+is lost. No device ever waits for this.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from bootstrap.contract import Level, Milestone
+from bootstrap.engine.events import event_write
+from bootstrap.engine.models import Session
+from bootstrap.protocols import provisioning
+from bootstrap.wire.frozen import thaw
+from bootstrap.engine import envelope
+from devices.models import Claim, Device, DeviceState, Onboarding, OnboardingStep
+from devices.services.progress import FINAL, Progress, device_progress
+
+BATCH = 200
+LOOK_AGAIN = timedelta(seconds=30)
+REMINDERS_MAX = 3
+"""Reminders before a silent device counts as stuck."""
+BOOTSTRAPPED = (Milestone.BOOTSTRAPPED.value, Milestone.RECONNECTED.value)
+log = structlog.get_logger(__name__)
+
+
+def advance(device_id: int) -> None:
+    """Move one device's onboarding as far as its sessions allow now."""
+    with transaction.atomic():
+        onboarding = (
+            Onboarding.objects.select_for_update()
+            .select_related("device", "device__organization")
+            .filter(device_id=device_id)
+            .first()
+        )
+        if onboarding is None or onboarding.device.state in FINAL:
+            return
+        while _step(onboarding):
+            continue
+        onboarding.save()
+
+
+def sweep(now: datetime) -> int:
+    """Everything that is due: lost bells, deadlines, reminders, offers that ran out. Returns how many."""
+    due = list(
+        Onboarding.objects.filter(due_at__lte=now).order_by("due_at").values_list("device_id", flat=True)[:BATCH]
+    )
+    for device_id in due:
+        advance(device_id)
+        remind(device_id, now)
+    return len(due) + offers_expire(now)
+
+
+def _step(onboarding: Onboarding) -> bool:
+    """One step forward if it may; True when it moved."""
+    sessions = {session.protocol: session for session in _sessions(onboarding.device)}
+    return _MOVES[OnboardingStep(onboarding.step)](onboarding, sessions)
+
+
+def _sessions(device: Device) -> list[Session]:
+    """The device's newest session of each protocol, oldest first."""
+    return list(Session.objects.filter(device=device).order_by("seen_at", "pk"))
+
+
+def _bootstrap(onboarding: Onboarding, sessions: dict[str, Session]) -> bool:
+    session = sessions.get("eap-noob")
+    if session is None or session.phase not in ("Registered", "Reconnecting"):
+        return False
+    device = onboarding.device
+    onboarding.wants_report = session.wants_report
+    open_claims = Claim.objects.filter(device=device, session_id=session.pk)
+    open_claims.exclude(state=Claim.State.EXPIRED).update(state=Claim.State.COMPLETED)
+    _retire_older(device, session)
+    return _move(onboarding, OnboardingStep.PROVISION)
+
+
+def _retire_older(device: Device, current: Session) -> None:
+    """A device that was reset and merged has one association: the one it just completed."""
+    older = Session.objects.filter(device=device, protocol=current.protocol).exclude(pk=current.pk)
+    names = list(older.values_list("locator", flat=True))
+    Session.objects.filter(device=device, protocol="provisioning", locator__in=names).delete()
+    older.delete()
+
+
+def _provision(onboarding: Onboarding, sessions: dict[str, Session]) -> bool:
+    session = sessions.get("provisioning")
+    state = _provisioning_state(session)
+    if state is not None and state.reported_version:
+        onboarding.results = [{"id": i, "ok": ok, "detail": detail} for i, ok, detail in state.results]
+        if all(ok for _id, ok, _detail in state.results):
+            return _move(onboarding, OnboardingStep.ONLINE)
+        _stuck(onboarding, "provisioning.item-failed")
+        return False
+    if not onboarding.wants_report and not _plan_has_items(onboarding.device):
+        return _move(onboarding, OnboardingStep.ONLINE)
+    return False
+
+
+def _online(onboarding: Onboarding, sessions: dict[str, Session]) -> bool:
+    state = _provisioning_state(sessions.get("provisioning"))
+    if onboarding.wants_report and not (state and state.online):
+        return False
+    device = onboarding.device
+    certificate = next((i for i in _plan_items(device) if i["kind"] == "certificate"), None)
+    if certificate is not None:
+        event_write(device, "onboarding.certificate-unavailable", Level.WARNING)
+    seconds = int((timezone.now() - onboarding.started_at).total_seconds())
+    onboarding.finished_at = timezone.now()
+    _move(onboarding, OnboardingStep.DONE)
+    onboarding.due_at = None
+    _show(device, DeviceState.ONBOARDED, "onboarding.done")
+    event_write(device, "onboarding.done", Level.SUCCESS, seconds=seconds)
+    return False
+
+
+def _done(onboarding: Onboarding, sessions: dict[str, Session]) -> bool:
+    """Onboarded already: a newer plan may have been reported, or refused."""
+    onboarding.due_at = None
+    state = _provisioning_state(sessions.get("provisioning"))
+    if state is not None and state.reported_version:
+        onboarding.results = [{"id": i, "ok": ok, "detail": detail} for i, ok, detail in state.results]
+    session = sessions.get("eap-noob")
+    trouble = session is not None and session.milestone == Milestone.STUCK.value
+    failed = any(not result["ok"] for result in onboarding.results)
+    if not trouble and not failed and onboarding.device.state == DeviceState.STUCK:
+        _show(onboarding.device, DeviceState.ONBOARDED, "onboarding.done")
+    elif failed and onboarding.device.state == DeviceState.ONBOARDED:
+        _show(onboarding.device, DeviceState.STUCK, "onboarding.stuck", "provisioning.item-failed")
+    return False
+
+
+_MOVES = {
+    OnboardingStep.BOOTSTRAP: _bootstrap,
+    OnboardingStep.PROVISION: _provision,
+    OnboardingStep.ONLINE: _online,
+    OnboardingStep.DONE: _done,
+}
+
+
+def _move(onboarding: Onboarding, step: OnboardingStep) -> bool:
+    now = timezone.now()
+    onboarding.step, onboarding.step_since, onboarding.reminders = step, now, 0
+    patience = onboarding.device.organization.silence_reminder_seconds
+    onboarding.due_at = now + timedelta(seconds=patience)
+    if onboarding.device.state == DeviceState.STUCK:
+        _show(onboarding.device, DeviceState.ONBOARDING, f"onboarding.{step.value}")
+    return True
+
+
+def remind(device_id: int, now: datetime) -> None:
+    """A device that should speak and does not: say so, a few times, then call it stuck."""
+    with transaction.atomic():
+        onboarding = (
+            Onboarding.objects.select_for_update()
+            .select_related("device", "device__organization")
+            .filter(device_id=device_id)
+            .first()
+        )
+        if onboarding is None or onboarding.step == OnboardingStep.DONE or onboarding.device.state in FINAL:
+            Onboarding.objects.filter(device_id=device_id).update(due_at=None)
+            return
+        patience = timedelta(seconds=onboarding.device.organization.silence_reminder_seconds)
+        heard = max(onboarding.step_since, onboarding.device.seen_at or onboarding.step_since)
+        if now - heard < patience:
+            onboarding.due_at = heard + patience
+        elif onboarding.reminders < REMINDERS_MAX:
+            onboarding.reminders += 1
+            onboarding.due_at = now + patience
+            silent = int((now - heard).total_seconds())
+            event_write(onboarding.device, "onboarding.reminder", Level.WARNING, silent_seconds=silent)
+        else:
+            onboarding.due_at = None
+            _stuck(onboarding, "onboarding.silent")
+        onboarding.save(update_fields=["due_at", "reminders"])
+
+
+def offers_expire(now: datetime) -> int:
+    """Codes that we showed and nobody read in time."""
+    over = Claim.objects.filter(state=Claim.State.OPEN, expires_at__lt=now).select_related("device")[:BATCH]
+    for claim in over:
+        with transaction.atomic():
+            claim.state = Claim.State.EXPIRED
+            claim.save(update_fields=["state"])
+            offer_release(claim)
+    return len(over)
+
+
+def offer_release(claim: Claim) -> None:
+    """Let go of a device that an offer held and that never proved itself; call inside a transaction."""
+    device = claim.device
+    Session.objects.filter(pk=claim.session_id, device=device).exclude(phase="Registered").update(
+        device=None, expires_at=timezone.now() + timedelta(days=1)
+    )
+    if device.claims.exclude(pk=claim.pk).exclude(state=Claim.State.EXPIRED).exists():
+        event_write(device, "claim.expired", Level.INFO)
+        return
+    if device.state == DeviceState.WAITING:
+        Session.objects.filter(device=device).update(device=None)
+        device.delete()
+
+
+def _stuck(onboarding: Onboarding, reason: str) -> None:
+    if onboarding.device.state == DeviceState.STUCK and onboarding.device.reason == reason:
+        return
+    _show(onboarding.device, DeviceState.STUCK, "onboarding.stuck", reason)
+    event_write(onboarding.device, "onboarding.stuck", Level.ERROR, reason=reason)
+
+
+def _show(device: Device, state: DeviceState, step: str, reason: str = "") -> None:
+    device_progress(Progress(device.pk, timezone.now(), seen=False, state=state.value, step=step, reason=reason))
+    device.refresh_from_db()
+
+
+def _provisioning_state(session: Session | None) -> provisioning.ProvisioningState | None:
+    if session is None:
+        return None
+    opened = envelope.unseal(bytes(session.state), session.protocol, session.locator)
+    return thaw(provisioning.ProvisioningState, opened.state)
+
+
+def _plan_items(device: Device) -> list[dict[str, object]]:
+    plan = device.plan or device.organization.plans.filter(is_default=True).first()
+    return plan.current.items if plan and plan.current else []
+
+
+def _plan_has_items(device: Device) -> bool:
+    return bool(_plan_items(device))

@@ -1,0 +1,185 @@
+"""``handle``: one protocol message to its answer. ``deliver``: a person's or a worker's input to the same machine."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from django.db import transaction
+
+from bootstrap.contract import Env, Inbound, Outcome, Reply, Via
+from bootstrap.engine import envelope
+from bootstrap.engine.admission import Admission
+from bootstrap.engine.binding import Binding, Effects, Received
+from bootstrap.engine.envelope import Envelope
+from bootstrap.engine.live import publish_on_commit
+from bootstrap.engine.store import Change, EventRow, NextRow, Record, Store
+from bootstrap.engine.store import django as django_store
+from bootstrap.errors import LocalError, UnknownDevice
+
+ATTEMPTS_MAX = 20
+"""Lost races in a row before we call it our own fault; with one device talking, two is already rare."""
+
+
+class Engine:
+    """Everything a door needs, wired once per process."""
+
+    def __init__(
+        self,
+        store: Store,
+        bindings: dict[str, Binding],
+        admission: Admission,
+        env: Callable[[], Env],
+        wake: Callable[[int], None] = lambda device_id: None,
+    ) -> None:
+        self._store = store
+        self._bindings = bindings
+        self._admission = admission
+        self._env = env
+        self._wake = wake
+
+    async def handle(self, slug: str, inbound: Inbound) -> Reply:
+        """Take one message to its answer: decode, one read, one step, one write.
+
+        Raises PeerError; then nothing was stored. Raises LocalError when storage fails.
+        """
+        binding = self._bindings[slug]
+        env = self._env()
+        received = binding.receive(inbound, env)
+        if received.reply is not None:
+            return received.reply
+        digest = hashlib.sha256(received.token.encode() + b"\0" + inbound.body).digest()
+        token = hashlib.sha256(received.token.encode()).digest() if received.token else None
+        admitted = False
+        for _attempt in range(ATTEMPTS_MAX):
+            found = self._store.load(binding.protocol, token=token, locator=received.locator)
+            if found is None and not received.may_open:
+                raise UnknownDevice(f"{binding.protocol}: no such session")
+            opened = envelope.unseal(found.state, found.protocol, found.locator) if found else None
+            if opened is not None and opened.digest == digest and opened.reply is not None:
+                return replace(opened.reply, token=received.token)
+            if found is None and not admitted:
+                self._admission.admit(inbound.source)
+                admitted = True
+            before = found or _stranger(binding, received, inbound, env)
+            state = binding.thaw(opened.state) if opened else binding.initial(received, inbound)
+            material = _material(before)
+            outcome = binding.step(state, received, before, material, env)
+            reply = replace(outcome.reply, token=received.token)
+            if not outcome.keep:
+                return reply
+            if found is not None and outcome.locator not in (None, found.locator):
+                # A new name is a new association; the old row lives on until its own time is over.
+                before = _stranger(binding, received, inbound, env)
+            effects = binding.apply(before, outcome, env)
+            moved = replace(before, token=token, via=inbound.via.value, source=inbound.source)
+            change = build_change(binding, before, moved, outcome, effects, env, digest)
+            if await self._store.commit(change) is not None:
+                if effects.wake_onboarding and before.device_id is not None:
+                    self._wake(before.device_id)
+                return reply
+        raise LocalError(f"{binding.protocol}: lost {ATTEMPTS_MAX} races for one session")
+
+
+def deliver(
+    binding: Binding,
+    session_id: int,
+    step: Callable[[Any, Record, Env], Outcome[Any]],
+    env: Env,
+    **columns: Any,
+) -> Outcome[Any]:
+    """Apply a local input to a session, inside the caller's transaction.
+
+    ``step`` sees the thawed state; ``columns`` are set on the row as well (device, organization). What the
+    caller writes beside it commits with it. The retransmission cache stays: a device's repeated message
+    still gets its old answer. Raises UnknownDevice when the session is gone.
+    """
+    if not transaction.get_connection().in_atomic_block:
+        raise LocalError("deliver() wants to be inside a transaction")
+    for _attempt in range(ATTEMPTS_MAX):
+        before = django_store.load_id(session_id)
+        if before is None:
+            raise UnknownDevice(f"{binding.protocol}: no such session")
+        opened = envelope.unseal(before.state, before.protocol, before.locator)
+        outcome = step(binding.thaw(opened.state), before, env)
+        if not outcome.keep:
+            return outcome
+        after = replace(before, **columns)
+        effects = binding.apply(after, outcome, env)
+        change = build_change(binding, before, after, outcome, effects, env, opened.digest, opened.reply, seen=False)
+        done = django_store.commit(change)
+        if done is not None:
+            publish_on_commit(done)
+            return outcome
+    raise LocalError(f"{binding.protocol}: lost {ATTEMPTS_MAX} races for one session")
+
+
+def build_change(
+    binding: Binding,
+    before: Record,
+    moved: Record,
+    outcome: Outcome[Any],
+    effects: Effects,
+    env: Env,
+    digest: bytes,
+    reply: Reply | None = None,
+    *,
+    seen: bool = True,
+) -> Change:
+    """The one write that an outcome asks for."""
+    locator = outcome.locator or moved.locator
+    labels = outcome.labels
+    sealed = envelope.seal(
+        Envelope(binding.freeze(outcome.state), digest, outcome.reply if seen else reply), binding.protocol, locator
+    )
+    after = replace(
+        moved,
+        locator=locator,
+        phase=moved.phase if outcome.phase is None else outcome.phase,
+        milestone=outcome.milestone.value if outcome.milestone else moved.milestone,
+        serial=labels.get("serial", moved.serial)[:120],
+        manufacturer=labels.get("manufacturer", moved.manufacturer)[:120],
+        model=labels.get("model", moved.model)[:120],
+        wants_report=moved.wants_report or labels.get("provisioning", "") == "1",
+        state=sealed,
+        version=moved.version + 1,
+        messages=moved.messages + (1 if seen else 0),
+        seen_at=env.now if seen else moved.seen_at,
+        next_at=effects.next_at,
+        expires_at=effects.expires_at,
+    )
+    via = moved.via if seen else Via.LOCAL.value
+    events = tuple(
+        EventRow(note.code, note.level.value, dict(note.detail), env.now, via) for note in outcome.notes
+    )
+    return Change(before, after, events, effects.progress, _next_row(binding, outcome))
+
+
+def _stranger(binding: Binding, received: Received, inbound: Inbound, env: Env) -> Record:
+    return Record(
+        protocol=binding.protocol,
+        locator="",
+        organization_id=received.organization_id,
+        via=inbound.via.value,
+        source=inbound.source,
+        created_at=env.now,
+    )
+
+
+def _material(record: Record) -> bytes:
+    if record.material is None:
+        return b""
+    return envelope.unseal_material(record.material, record.protocol, record.locator)
+
+
+def _next_row(binding: Binding, outcome: Outcome[Any]) -> NextRow | None:
+    following = outcome.next
+    if following is None:
+        return None
+    state = envelope.seal(
+        Envelope(binding.initial_of(following.protocol)), following.protocol, following.locator
+    )
+    material = envelope.seal_material(following.material, following.protocol, following.locator)
+    return NextRow(following.protocol, following.locator, state, material)

@@ -1,0 +1,66 @@
+"""Listening sockets: bound once by the supervisor and inherited, so that no connection is refused while a
+child restarts and ``port 0`` means one port for as long as ``up`` runs."""
+
+from __future__ import annotations
+
+import socket
+
+from django.core.management.base import CommandError
+
+BACKLOG = 1024
+TEST_NET = ("192.0.2.1", 9)
+"""Nothing is sent there: connecting a UDP socket only asks the kernel which address would be used."""
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _bound(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
+    listener = socket.socket(_family(host), kind)
+    if kind is socket.SOCK_STREAM:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        raise CommandError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+    return listener
+
+
+def tcp(host: str, port: int) -> socket.socket:
+    """A listening TCP socket."""
+    listener = _bound(host, port, socket.SOCK_STREAM)
+    listener.listen(BACKLOG)
+    listener.set_inheritable(True)
+    return listener
+
+
+def udp(host: str, port: int) -> socket.socket:
+    """A bound UDP socket."""
+    listener = _bound(host, port, socket.SOCK_DGRAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
+    listener.set_inheritable(True)
+    return listener
+
+
+def free_udp_port(host: str, port: int) -> int:
+    """``port``, or one that is free now, for a door that opens its own socket."""
+    with _bound(host, port, socket.SOCK_DGRAM) as probe:
+        return int(probe.getsockname()[1])
+
+
+def inherited(fd: int) -> socket.socket:
+    """The socket that the supervisor left us."""
+    return socket.socket(fileno=fd)
+
+
+def shown_host(host: str) -> str:
+    """How others reach us: the bound address, or the one this machine uses towards the network."""
+    if host not in ("0.0.0.0", "::", ""):  # noqa: S104 (recognized, not bound here)
+        return f"[{host}]" if ":" in host else host
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(TEST_NET)
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"
