@@ -300,7 +300,6 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "onward.sweep", "schedule": 2.0, "options": {"expires": 10}},
     "housekeeping": {"task": "onward.housekeeping", "schedule": 30.0, "options": {"expires": 60}},
 }
-CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "run" / "beat")
 CELERY_BROKER_URL = ENV.redis_url or "filesystem://"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True

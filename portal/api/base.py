@@ -22,6 +22,7 @@ from portal.api.throttling import CallerThrottle
 
 T = TypeVar("T", bound=Model)
 ID_PATTERN = "[0-9]{1,18}"
+ID_MAX = 10**18 - 1
 
 
 class StrictSerializer(Serializer[Any]):

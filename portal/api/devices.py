@@ -14,12 +14,12 @@ from rest_framework.response import Response
 from bootstrap.engine.models import Event, Session
 from devices.models import Device, DeviceState, Identifier, Onboarding, Plan
 from devices.selectors.devices import devices_query
-from devices.services.devices import device_retire, device_update
 from portal.api.base import ReadViewSet, StrictSerializer
 from portal.api.pagination import NewestFirst, OldestFirst
 from portal.api.permissions import Right, membership_of
 from portal.api.sentences import reason_sentence
 from portal.api.sessions import SHOWN, EventSerializer, SessionSerializer
+from portal.deeds import device_change, device_remove
 
 
 class IdentifierSerializer(serializers.ModelSerializer[Identifier]):
@@ -142,12 +142,12 @@ class DeviceViewSet(ReadViewSet):
     @extend_schema(request=DeviceChange, responses=DeviceSerializer)
     def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Name, room, plan; what is not sent stays."""
-        device = device_update(self.get_object(), self.person, **self.body(DeviceChange, partial=True))
+        device = device_change(self.get_object(), self.membership, **self.body(DeviceChange, partial=True))
         return Response(self.get_serializer(device).data)
 
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Retire it: out of service for good, its history stays."""
-        device_retire(self.get_object(), self.person)
+        device_remove(self.get_object(), self.membership)
         return Response(status=204)
 
     @extend_schema(operation_id="devices_events_list", responses=EventSerializer(many=True))

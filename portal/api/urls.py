@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 from portal.api.access import AccessPointViewSet, ExpectedSerialViewSet, RealmViewSet
 from portal.api.account import MeViewSet, TokenViewSet
 from portal.api.audit import AuditViewSet
+from portal.api.claims import ClaimViewSet, WaitingViewSet
 from portal.api.devices import DeviceViewSet
 from portal.api.organizations import MemberViewSet, OrganizationViewSet
 from portal.api.plans import PlanViewSet
@@ -36,6 +37,7 @@ router = Router()
 for noun, view in {
     "access-points": AccessPointViewSet,
     "audit": AuditViewSet,
+    "claims": ClaimViewSet,
     "devices": DeviceViewSet,
     "expected-serials": ExpectedSerialViewSet,
     "me": MeViewSet,
@@ -45,6 +47,7 @@ for noun, view in {
     "realms": RealmViewSet,
     "sessions": SessionViewSet,
     "tokens": TokenViewSet,
+    "waiting": WaitingViewSet,
 }.items():
     router.register(noun, view, basename=f"api-{noun}")
 

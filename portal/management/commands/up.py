@@ -136,7 +136,9 @@ _KEPT: list[Any] = []
 def _worker() -> list[str]:
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     size = ["--concurrency", "2", "--max-tasks-per-child", "5000"]
-    return [sys.executable, "-m", "celery", "-A", "portal", "worker", "-B", "--loglevel", "WARNING", *quiet, *size]
+    # The schedule is code and starts from now: nothing of it needs a file that a kill could leave torn.
+    beat = ["--beat", "--scheduler", "celery.beat:Scheduler"]
+    return [sys.executable, "-m", "celery", "-A", "portal", "worker", "--loglevel", "WARNING", *quiet, *size, *beat]
 
 
 def welcome(places: dict[str, str], link: str | None) -> str:
