@@ -165,7 +165,9 @@ class ExpectedSerialsAdded(serializers.Serializer[Any]):
 class ExpectedSerialFilter(serializers.Serializer[Any]):
     """What ``GET /expected-serials`` takes."""
 
-    serial = serializers.CharField(required=False, max_length=120, help_text="Exactly this serial")
+    serial = serializers.CharField(
+        required=False, allow_blank=True, max_length=120, help_text="Exactly this serial"
+    )
 
 
 @extend_schema(tags=["expected serials"])

@@ -97,10 +97,10 @@ class OrganizationViewSet(GenericViewSet[Any]):
         return dict(form.validated_data)
 
     def filters(self, serializer: type[Serializer[Any]]) -> dict[str, Any]:
-        """The checked query; raises ValidationError by parameter."""
+        """The checked query without what is empty; raises ValidationError by parameter."""
         form = serializer(data=self.request.query_params)
         form.is_valid(raise_exception=True)
-        return dict(form.validated_data)
+        return {name: value for name, value in form.validated_data.items() if value != ""}
 
     def page(self, rows: QuerySet[Any], serializer: type[Serializer[Any]]) -> Response:
         """One page of ``rows`` as an answer."""

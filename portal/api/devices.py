@@ -115,11 +115,16 @@ class DeviceFilter(serializers.Serializer[Any]):
     """What ``GET /devices`` takes."""
 
     q = serializers.CharField(
-        required=False, max_length=120, help_text="Part of a name, room, serial, maker, model"
+        required=False,
+        allow_blank=True,
+        max_length=120,
+        help_text="Part of a name, room, serial, maker, model",
     )
-    state = serializers.ChoiceField(DeviceState.choices, required=False)
-    serial = serializers.CharField(required=False, max_length=120, help_text="Exactly this serial")
-    method = serializers.CharField(required=False, max_length=32)
+    state = serializers.ChoiceField(DeviceState.choices, required=False, allow_blank=True)
+    serial = serializers.CharField(
+        required=False, allow_blank=True, max_length=120, help_text="Exactly this serial"
+    )
+    method = serializers.CharField(required=False, allow_blank=True, max_length=32)
 
 
 @extend_schema(tags=["devices"])

@@ -67,8 +67,10 @@ class EventSerializer(serializers.ModelSerializer[Event]):
 class SessionFilter(serializers.Serializer[Any]):
     """What ``GET /sessions`` takes."""
 
-    serial = serializers.CharField(required=False, max_length=120, help_text="Exactly this serial")
-    protocol = serializers.CharField(required=False, max_length=24)
+    serial = serializers.CharField(
+        required=False, allow_blank=True, max_length=120, help_text="Exactly this serial"
+    )
+    protocol = serializers.CharField(required=False, allow_blank=True, max_length=24)
 
 
 @extend_schema(tags=["sessions"])
