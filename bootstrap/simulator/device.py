@@ -278,7 +278,7 @@ class EapNoobDevice:
 
 
 def _provision_url(server_info: str, scheme: str) -> str:
-    """Where ServerInfo says that the plan is, over CoAP for a device that came that way; empty for nowhere."""
+    """Where ServerInfo says that the plan is, over CoAP if the device came that way; empty for nowhere."""
     addresses = json.loads(server_info or "{}").get("Onward")
     if not isinstance(addresses, dict):
         return ""

@@ -11,7 +11,7 @@ from bootstrap.wire.eap import EapCode, EapPacket, EapType, nak, response
 
 
 class EapNoobPeer:
-    """Answers the server's packets; keeps the association of the device through ``keep`` before it answers."""
+    """Answers the server's packets; hands the association to ``keep`` before it answers."""
 
     def __init__(
         self,

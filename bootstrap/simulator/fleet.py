@@ -20,8 +20,11 @@ class SimulatedDevice(Protocol):
     """One device of any protocol."""
 
     serial: str
-    phase: str
-    """What it is doing, in the words a timeout is reported with."""
+
+    @property
+    def phase(self) -> str:
+        """What it is doing, in the words a timeout is reported with."""
+        ...
 
     async def run(self) -> None:
         """From switched on to onboarded. Raises Stopped."""

@@ -49,8 +49,8 @@ class Progress(Protocol):
 class JsonProgress:
     """One JSON object per line."""
 
-    def __init__(self, out: TextIO = sys.stdout) -> None:
-        self._out = out
+    def __init__(self, out: TextIO | None = None) -> None:
+        self._out = out or sys.stdout
         self._start = time.monotonic()
 
     def event(self, name: str, serial: str, **values: str | int | float) -> None:
@@ -67,9 +67,9 @@ class TextProgress:
     """Sentences; a code comes with its QR."""
 
     def __init__(
-        self, devices: int, portal: str = "", show_codes: bool = True, out: TextIO = sys.stdout
+        self, devices: int, portal: str = "", show_codes: bool = True, out: TextIO | None = None
     ) -> None:
-        self._out = out
+        self._out = out or sys.stdout
         self._devices = devices
         self._portal = portal.rstrip("/")
         self._show_codes = show_codes

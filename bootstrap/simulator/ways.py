@@ -16,7 +16,7 @@ SCHEMES = ("https", "http", "coap", "radius")
 _PROVISION = "/provision"
 
 
-class Later(Exception):  # noqa: N818 - not an error: the network's way of saying "again"
+class Later(Exception):
     """No answer this time; the same body may succeed in ``seconds``."""
 
     def __init__(self, why: str, seconds: float = 1.0) -> None:
@@ -36,7 +36,7 @@ class Ways:
         self.transport = self._transport(via)
 
     async def send(self, url: str, locator: str, body: bytes) -> bytes:
-        """POST one sealed body to ``url`` (ending in ``/provision``) and ``/<locator>`` for the answer's body.
+        """POST one sealed body to ``url`` (it ends in ``/provision``) and ``/<locator>``; the answer's body.
 
         Raises Later when there was no answer, and Stopped when there was one that says no.
         """
