@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from urllib.parse import urlsplit
 
 from aiocoap import Message
@@ -185,7 +186,8 @@ async def _wait_if_busy(response: asyncio.Future[Message], *, last: bool) -> Non
     refusal = _refused(answer)
     if last or not isinstance(refusal, TooManyRequests):
         raise refusal
-    await asyncio.sleep(min(refusal.retry_after_seconds, BUSY_SECONDS))
+    # Spread out, or all that were refused together come again together.
+    await asyncio.sleep(min(refusal.retry_after_seconds, BUSY_SECONDS) * random.uniform(0.5, 1.0))  # noqa: S311
 
 
 def _abandon(response: asyncio.Future[Message]) -> None:

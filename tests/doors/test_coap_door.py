@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 
 import pytest
 from aiocoap import Message
+from aiocoap.error import NetworkError
 from aiocoap.numbers import codes
+from aiocoap.resource import Resource
+from aiocoap.transports.udp6 import UDP6EndpointAddress
 
 from bootstrap import errors
 from bootstrap.contract import Inbound, Reply, Verdict, Via
@@ -37,6 +40,7 @@ from bootstrap.wire.coap_eap import CipherSuite, Reading
 from bootstrap.wire.eap import EapCode, EapPacket, EapType
 
 ROUNDS = 3
+TOO_LONG = limits.MAX_PROVISION_REQUEST + 1
 PSK = b"the key both ends know"
 
 
@@ -411,7 +415,7 @@ async def test_a_full_house_says_so_and_when_to_come_again():
         with BareDevice(door.port) as device:
             device.say(device.trigger().replace(b"\xd1\xea\x1a", b"\xd1\xea\x02"))
             answer = Message.decode(await device.hear())
-    assert (answer.code, answer.opt.max_age) == (codes.SERVICE_UNAVAILABLE, limits.BUSY_RETRY_SECONDS)
+    assert (answer.code, answer.opt.max_age) == (codes.TOO_MANY_REQUESTS, limits.BUSY_RETRY_SECONDS)
 
 
 def created(request: Message, payload: bytes, *location: str) -> bytes:
@@ -534,7 +538,7 @@ async def test_the_list_of_resources_names_both(door: Door):
             {"payload": b"x", "content_format": 60},
             codes.UNSUPPORTED_CONTENT_FORMAT,
         ),
-        (codes.POST, "/provision/known", {"payload": bytes(65537)}, codes.REQUEST_ENTITY_TOO_LARGE),
+        (codes.POST, "/provision/known", {"payload": bytes(TOO_LONG)}, codes.REQUEST_ENTITY_TOO_LARGE),
         (codes.GET, "/.well-known/core", {"accept": 60}, codes.NOT_ACCEPTABLE),
         (codes.POST, "/provision/unknown", {"payload": b"x"}, codes.UNAUTHORIZED),
         (codes.POST, "/provision/broken", {"payload": b"x"}, codes.INTERNAL_SERVER_ERROR),
@@ -553,10 +557,10 @@ async def test_a_bad_request_gets_its_code_and_no_reason(
 
 async def test_a_busy_engine_says_when_to_come_again(door: Door):
     answer = await ask(door, codes.POST, "/provision/busy", payload=b"x")
-    assert (answer.code, answer.opt.max_age) == (codes.SERVICE_UNAVAILABLE, 7)
+    assert (answer.code, answer.opt.max_age) == (codes.TOO_MANY_REQUESTS, 7)
 
 
-@pytest.mark.parametrize("length", [0, 1, 1024, 1025, 65536])
+@pytest.mark.parametrize("length", [0, 1, 1024, 1025, limits.MAX_PROVISION_REQUEST])
 async def test_provisioning_carries_octets_both_ways_in_as_many_blocks_as_it_takes(
     door: Door, transport: CoapTransport, length: int
 ):
@@ -618,6 +622,41 @@ def gc_objects(cls: type) -> list[endpoint.BoundedMessages]:
     import gc
 
     return [found for found in gc.get_objects() if isinstance(found, cls)]
+
+
+async def test_an_address_that_cannot_be_sent_to_fails_its_own_requests_only():
+    """Port 0: sendmsg fails at once, inside the sending of a request that others wait behind."""
+    context, _ = await endpoint.open_endpoint(Resource(), "127.0.0.1", 0)
+    interface = context.request_interfaces[0].token_interface.message_interface
+    nowhere = UDP6EndpointAddress(("::ffff:127.0.0.1", 0, 0, 0), interface)
+    requests = []
+    for _ in range(3):
+        request = Message(code=codes.POST)
+        request.remote = nowhere
+        requests.append(context.request(request, handle_blockwise=False).response)
+    async with asyncio.timeout(2):
+        ends = await asyncio.gather(*requests, return_exceptions=True)
+    assert all(isinstance(end, NetworkError) for end in ends)
+    messages = context.request_interfaces[0].token_interface
+    assert (messages._active_exchanges, messages._backlogs) == ({}, {})
+    await context.shutdown()
+
+
+async def test_a_request_that_nobody_waits_for_is_not_sent_again():
+    context, _ = await endpoint.open_endpoint(Resource(), "127.0.0.1", 0)
+    messages = context.request_interfaces[0].token_interface
+    with BareDevice(0) as device:
+        uri = f"coap://127.0.0.1:{device.socket.getsockname()[1]}"
+        requests = [
+            context.request(Message(code=codes.POST, uri=uri), handle_blockwise=False).response
+            for _ in range(3)
+        ]
+        await device.hear()
+        for request in requests:
+            request.cancel()
+        await asyncio.sleep(0.05)
+        assert (messages._active_exchanges, messages._backlogs) == ({}, {})
+    await context.shutdown()
 
 
 async def test_a_taken_port_is_said_at_once(door: Door):

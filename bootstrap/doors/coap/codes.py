@@ -1,4 +1,4 @@
-"""One table: what went wrong, by class, to the CoAP response code (RFC 7252 section 5.9, RFC 8132)."""
+"""One table: what went wrong, by class, to the response code (RFC 7252 section 5.9, RFC 8132, RFC 8516)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RESPONSE_CODES: dict[type[PeerError], Code] = {
     # Like a wrong proof: a guess must not tell which locators exist.
     UnknownDevice: codes.UNAUTHORIZED,
     Replayed: codes.CONFLICT,
-    TooManyRequests: codes.SERVICE_UNAVAILABLE,
+    TooManyRequests: codes.TOO_MANY_REQUESTS,
 }
 
 

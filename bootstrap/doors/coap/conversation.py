@@ -196,6 +196,7 @@ class Conversations:
         self._unverified: dict[Key, asyncio.Task[None]] = {}
         """In order of arrival: the first is the oldest."""
         self._of_source: Counter[str] = Counter()
+        self._next_warning = 0.0
 
     def __len__(self) -> int:
         return len(self._running)
@@ -212,6 +213,7 @@ class Conversations:
             self._unverified.pop(next(iter(self._unverified))).cancel()
         full = len(self._running) >= self._limits.conversations
         if full or self._of_source[source] >= self._limits.per_source:
+            self._warn_of_crowd(source)
             raise TooManyRequests(f"{len(self._running)} conversations", BUSY_RETRY_SECONDS)
         task = asyncio.create_task(conversation.run(lambda: self._verified(key)))
         self._running[key] = task
@@ -219,6 +221,12 @@ class Conversations:
         self._of_source[source] += 1
         task.add_done_callback(lambda _: self._forget(key, source))
         return True
+
+    def _warn_of_crowd(self, source: str) -> None:
+        now = asyncio.get_running_loop().time()
+        if now >= self._next_warning:
+            self._next_warning = now + BUSY_RETRY_SECONDS
+            log.warning("too many conversations", running=len(self._running), newest_source=source)
 
     def _verified(self, key: Key) -> None:
         self._unverified.pop(key, None)

@@ -1,13 +1,14 @@
 """aiocoap's UDP endpoint with what it lacks in front of strangers.
 
 aiocoap 0.4 remembers every request for 247 s without a bound, counts its tokens up, lets no request be
-withdrawn, and lets an exception of one datagram fly into the event loop. The four small subclasses
+withdrawn, and lets an exception of one datagram fly into the event loop. The three small subclasses
 below lean on its inner attributes: its version is pinned and tests/doors/test_coap_door.py notices.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import errno
 import secrets
 import socket
@@ -100,6 +101,17 @@ class CarefulUDP6(MessageInterfaceUDP6):  # type: ignore[misc]
             super().datagram_errqueue_received(data, ancdata, flags, address)
         except Exception as error:
             log.warning("ICMP error dropped", error=type(error).__name__)
+
+    def error_received(self, exc: OSError) -> None:
+        """Report a failed send only after it returned: the report may send what waits behind it."""
+        remote = self._remote_being_sent_to.get()
+        if remote is not None:
+            # Without this task's context variables, in which a send is still under way.
+            self.loop.call_soon(self._report, exc, remote, context=contextvars.Context())
+
+    def _report(self, exc: OSError, remote: UDP6EndpointAddress) -> None:
+        if self._shutting_down is None:
+            self._ctx.dispatch_error(exc, remote)
 
 
 async def open_endpoint(root: Resource, host: str, port: int) -> tuple[Context, int]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MAX_PROVISION_REQUEST = 64 * 1024
+from bootstrap.protocols.provisioning.constants import MAX_REQUEST_LENGTH
+
+MAX_PROVISION_REQUEST = MAX_REQUEST_LENGTH
 """Octets of one request to /provision, block-wise or not."""
 MAX_UPLOADS = 512
-"""Half-received block-wise requests at a time: at most 32 MiB."""
+"""Half-received block-wise requests at a time: at most 48 MiB."""
 MAX_DOWNLOADS = 512
 MAX_DOWNLOAD_OCTETS = 64 * 1024 * 1024
 """Replies that wait for their later blocks to be fetched."""
@@ -15,7 +17,7 @@ BLOCKWISE_SECONDS = 93.0
 """MAX_TRANSMIT_WAIT (RFC 7252 section 4.8.2): how long a block-wise transfer may pause."""
 MAX_RECENT_MESSAGES = 16_384
 """Message IDs kept for duplicate detection; RFC 7252 section 4.5 sets no number, only a time."""
-BUSY_RETRY_SECONDS = 30
+BUSY_RETRY_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Limits:
     """What bounds CoAP-EAP conversations."""
 
     conversations: int = 4096
-    per_source: int = 256
+    per_source: int = 1024
     """Of one IP address; many devices may sit behind one."""
     unverified: int = 512
     """Waiting for the first answer, so that the sender address may be forged. The oldest makes room."""

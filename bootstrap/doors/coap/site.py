@@ -20,7 +20,7 @@ from bootstrap.contract import Handle, Inbound, Via
 from bootstrap.doors.coap.blockwise import BoundedDownloads, BoundedUploads
 from bootstrap.doors.coap.codes import refusal
 from bootstrap.doors.coap.endpoint import address_of
-from bootstrap.errors import PeerError
+from bootstrap.errors import PeerError, TooManyRequests
 from bootstrap.wire import coap_eap, cose
 
 log = structlog.get_logger(__name__)
@@ -78,7 +78,9 @@ class Router(Resource):  # type: ignore[misc]
             response = await self._route(request)
         except PeerError as error:
             source = address_of(request.remote)
-            log.warning("request refused", source=source, error=f"{type(error).__name__}: {error}")
+            # A limit says so itself, once in a while: a flood must not flood the log too.
+            say = log.debug if isinstance(error, TooManyRequests) else log.warning
+            say("request refused", source=source, error=f"{type(error).__name__}: {error}")
             response = refusal(error)
         except coap_error.ConstructionRenderableError as refused:
             response = refused.to_message()
