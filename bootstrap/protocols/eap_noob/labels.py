@@ -18,7 +18,8 @@ _LABELS = {
 def of_peer_info(peer_info: str) -> dict[str, str]:
     """The labels we know among the members of PeerInfo: strings only, printable, cut at 64 characters.
 
-    ``Provisioning`` is our own member: 1 says that the peer will fetch a plan (docs/reference/provisioning.md).
+    ``Provisioning`` is our own member: 1 says that the peer will fetch a plan
+    (docs/reference/provisioning.md).
     """
     members = json.loads(peer_info)
     found = {}

@@ -12,6 +12,7 @@ from ..constants import NOOB_LENGTH, Direction, OobOutcome, PeerState
 from ..messages.transcript import hash_input
 from ..sticker import Oob
 from .state import (
+    DEFAULT_FACTS,
     DeviceAssociation,
     DeviceFacts,
     DeviceOobResult,
@@ -30,7 +31,7 @@ def initial_state() -> DeviceAssociation:
     return DeviceAssociation()
 
 
-def identity(state: DeviceAssociation, facts: DeviceFacts) -> str:
+def identity(state: DeviceAssociation, facts: DeviceFacts = DEFAULT_FACTS) -> str:
     """The NAI for EAP-Response/Identity (section 3.3.1)."""
     return state.nai if state.state != PeerState.UNREGISTERED and state.nai else facts.nai
 
@@ -56,7 +57,7 @@ def oob_output(
     return replace(state, noobs=noobs), oob, url
 
 
-def oob_input(state: DeviceAssociation, oob: Oob, facts: DeviceFacts) -> DeviceOobResult:
+def oob_input(state: DeviceAssociation, oob: Oob, facts: DeviceFacts = DEFAULT_FACTS) -> DeviceOobResult:
     """Take a message from the server's side: the first good one leads to state 2, and EAP may start at once.
 
     A wrong one counts; the ``oob_retries``-th leads back to state 0 (section 3.2.3).

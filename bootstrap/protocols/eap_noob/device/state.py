@@ -87,6 +87,9 @@ class DeviceFacts:
     convention: Convention = RFC_TEXT
 
 
+DEFAULT_FACTS = DeviceFacts()
+
+
 class Expectation(StrEnum):
     """How the peer thinks this conversation will end."""
 

@@ -101,7 +101,7 @@ def _discovered(
         raise NoobError(NoobErrorCode.INVALID_NAI, "identity is no NAI of RFC 7542")
     if not facts.wanted:
         raise NoobError(NoobErrorCode.UNWANTED_PEER, "this peer is not wanted here")
-    if state.peer_id and message.peer_id not in (None, state.peer_id):
+    if state.state != ServerState.UNREGISTERED and message.peer_id not in (None, state.peer_id):
         raise NoobError(NoobErrorCode.UNEXPECTED_PEER_ID, "PeerId is not the one of this association")
     exchange = EXCHANGE.get((ServerState(state.state), PeerState(message.peer_state)))
     if exchange is None:
