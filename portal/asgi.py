@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import django
 
@@ -36,7 +36,10 @@ class SameOrigin(OriginValidator):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
         headers = dict(scope["headers"])
-        origin, host = headers.get(b"origin", b"").decode("latin-1"), headers.get(b"host", b"").decode("latin-1")
+        origin, host = (
+            headers.get(b"origin", b"").decode("latin-1"),
+            headers.get(b"host", b"").decode("latin-1"),
+        )
         if origin.partition("://")[2] == host and host:
             return await self.application(scope, receive, send)
         return await self._deny(scope, receive, send)
@@ -51,12 +54,14 @@ class Application:
 
     def __init__(self, handle: Handle) -> None:
         self._devices = HttpDoor(handle)
-        self._pages: Any = WSGIMiddleware(get_wsgi_application(), workers=settings.WEB_THREADS)
+        self._pages: Any = WSGIMiddleware(cast(Any, get_wsgi_application()), workers=settings.WEB_THREADS)
         self._live = SameOrigin(
             AuthMiddlewareStack(
                 URLRouter(
                     [
-                        re_path(r"^live/(?P<kind>device|session)/(?P<pk>[0-9]{1,18})$", LiveConsumer.as_asgi()),
+                        re_path(
+                            r"^live/(?P<kind>device|session)/(?P<pk>[0-9]{1,18})$", LiveConsumer.as_asgi()
+                        ),
                         re_path(r"^live/(?P<kind>organization)$", LiveConsumer.as_asgi()),
                     ]
                 )

@@ -29,7 +29,10 @@ def ensure_certificate(host: str) -> tuple[Path, Path]:
 
 
 def _names(host: str) -> list[x509.GeneralName]:
-    names: list[x509.GeneralName] = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    names: list[x509.GeneralName] = [
+        x509.DNSName("localhost"),
+        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+    ]
     try:
         own: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(host.strip("[]")))
     except ValueError:

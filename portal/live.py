@@ -1,4 +1,4 @@
-"""Live updates: join the group first, then replay what came after the cursor; a double is harmless, a gap is not."""
+"""Live updates: join the group, then replay after the cursor; a double is harmless, a gap is not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REPLAY_MAX = 200
 
 
 class LiveConsumer(AsyncJsonWebsocketConsumer):
-    """``/live/device/<id>``, ``/live/organization``, ``/live/session/<id>``; ``?after=<event id>`` is the cursor."""
+    """``/live/device/<id>``, ``/live/organization``, ``/live/session/<id>``; ``?after=`` is the cursor."""
 
     group: str | None = None
 
@@ -68,7 +68,9 @@ def _allowed(user: Any, chosen: int | None, kind: str, pk: int) -> int:
     """The id to watch, or 0."""
     mine = Membership.objects.filter(user=user)
     if kind == "organization":
-        member = (mine.filter(organization_id=chosen).first() if chosen else None) or mine.order_by("id").first()
+        member = (mine.filter(organization_id=chosen).first() if chosen else None) or mine.order_by(
+            "id"
+        ).first()
         return member.organization_id if member else 0
     organizations = mine.values("organization_id")
     if kind == "device":
@@ -86,7 +88,7 @@ def _newest(kind: str, pk: int, after: int) -> int | None:
 
 
 class Bridge:
-    """The web process's end of the datagram bridge: pokes of all processes into this process's channel layer."""
+    """The web process's end of the datagram bridge: everybody's pokes into this channel layer."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

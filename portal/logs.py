@@ -49,5 +49,12 @@ def configure(level: str, *, json: bool = False) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for chatty in ("httpx", "httpcore", "uvicorn.access", "celery.worker.strategy", "celery.app.trace", "celery.beat"):
+    for chatty in (
+        "httpx",
+        "httpcore",
+        "uvicorn.access",
+        "celery.worker.strategy",
+        "celery.app.trace",
+        "celery.beat",
+    ):
         logging.getLogger(chatty).setLevel(logging.WARNING)

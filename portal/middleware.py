@@ -13,7 +13,7 @@ SESSION_KEY = "organization"
 
 
 class CurrentOrganization:
-    """Sets ``request.membership``: the signed-in person's role in the organization they last chose, or None."""
+    """Sets ``request.membership``: the signed-in role in the organization last chosen, or None."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

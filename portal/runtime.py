@@ -20,7 +20,6 @@ from devices.services.env import live_env
 log = structlog.get_logger(__name__)
 
 
-
 class Runtime:
     """Open in a door process, close when it ends."""
 
@@ -28,7 +27,7 @@ class Runtime:
         self.directory = Directory()
         self.directory.start()
         self._store = SqliteStore(
-            settings.DATABASES["default"]["NAME"], full=settings.ENV.synchronous_full, published=publish
+            str(settings.DATABASES["default"]["NAME"]), full=settings.ENV.synchronous_full, published=publish
         )
         # Putting a task on the file queue touches the disk: not in the event loop.
         self._bell = ThreadPoolExecutor(max_workers=1, thread_name_prefix="doorbell")

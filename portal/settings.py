@@ -1,4 +1,4 @@
-"""Every setting, in one file: environment in, typed values out. Development and production differ by values only.
+"""Every setting in one file: environment in, typed values out; development and production differ by values.
 
 Variables start with ``ONWARD_``. The embedded default needs none of them: it keeps a SQLite file and its
 secrets in the data folder (``--data-dir``, default ``var/``), the secrets with mode 0600.
@@ -33,15 +33,21 @@ class Environment(BaseSettings):
     database_url: str = Field(default="", description="postgres://…; empty: SQLite in the data folder")
     redis_url: str = Field(default="", description="redis://…; empty: no other server needed")
     secret_key: str = Field(default="", repr=False, description="Django's signing key")
-    vault_keys: str = Field(default="", repr=False, description="Comma-separated base64 keys, the first seals")
+    vault_keys: str = Field(
+        default="", repr=False, description="Comma-separated base64 keys, the first seals"
+    )
     debug: bool = Field(default=False, description="Tracebacks in the browser; never in production")
     allowed_hosts: str = Field(default="*", description="Comma-separated host names the portal answers to")
-    mail_url: str = Field(default="", description="smtp://user:password@host:587; empty: files in the data folder")
+    mail_url: str = Field(
+        default="", description="smtp://user:password@host:587; empty: files in the data folder"
+    )
     mail_from: str = Field(default="Onward <onward@localhost>")
     doors: str = Field(default="web,devices,coap,radius,worker", description="What /healthz expects to be up")
     web_threads: int = Field(default=6, ge=1, le=64, description="Threads for pages and API")
     strangers_max: int = Field(default=20_000, ge=100, description="Unclaimed sessions kept at most")
-    strangers_per_second: float = Field(default=50.0, gt=0, description="New strangers a second from one address")
+    strangers_per_second: float = Field(
+        default=50.0, gt=0, description="New strangers a second from one address"
+    )
     strangers_burst: int = Field(default=2_000, ge=1, description="New strangers at once from one address")
     synchronous_full: bool = Field(default=False, description="SQLite: survive power loss, at half the speed")
     log_level: str = Field(default="INFO")

@@ -110,7 +110,14 @@ class LivePortal:
     def access_point(self, secret: str = "testing123", organization: str = "Home") -> str:
         """Let this machine relay RADIUS; the simulator's --via URL."""
         self.manage(
-            "accesspoint", "add", "--organization", organization, "--address", "127.0.0.0/8", "--secret", secret
+            "accesspoint",
+            "add",
+            "--organization",
+            organization,
+            "--address",
+            "127.0.0.0/8",
+            "--secret",
+            secret,
         )
         time.sleep(0.7)  # doors look at their directory twice a second
         return f"{self.places['radius']}?secret={secret}"

@@ -133,7 +133,9 @@ def _confirm(
     words = _words(record)
     _refuse_serial(words, membership.organization)
     onto = _merge_target(words, membership.organization, merge)
-    device = claim_record(membership, words, Claim.Direction.DEVICE_TO_SERVER, onto=onto, name=name, room=room)
+    device = claim_record(
+        membership, words, Claim.Direction.DEVICE_TO_SERVER, onto=onto, name=name, room=room
+    )
 
     def take(current: EapState, now: Record, when: Env) -> Outcome[EapState]:
         taken = noob.oob_receive(current.association, oob, when, facts)
@@ -156,7 +158,7 @@ def offer(
     with _counted_tries(membership), transaction.atomic():
         record, state = _waiting_one(membership, serial.strip(), session_id)
         assert record.id is not None
-        mine = Device.objects.filter(pk=record.device_id, organization=membership.organization).first()
+        mine = Device.objects.filter(pk=record.device_id or 0, organization=membership.organization).first()
         if not noob.can_make_oob(state.association):
             problem = ClaimProblem.WRONG_DIRECTION
             if state.association.state != ServerState.WAITING_FOR_OOB:
@@ -298,9 +300,7 @@ _OUTCOME_PROBLEMS = {
 }
 
 
-def _refuse_outcome(
-    outcome: OobOutcome, record: Record, *, tries_left: int | None
-) -> None:
+def _refuse_outcome(outcome: OobOutcome, record: Record, *, tries_left: int | None) -> None:
     if outcome is OobOutcome.ACCEPTED:
         return
     detail = {} if tries_left is None else {"tries_left": tries_left}
@@ -359,7 +359,9 @@ def _candidate(
     organization: Organization | None = None,
 ) -> Candidate:
     owner = organization or (membership.organization if membership else None)
-    assert owner is not None and record.created_at is not None and record.seen_at is not None
+    assert owner is not None
+    assert record.created_at is not None
+    assert record.seen_at is not None
     words = _words(record)
     expected = None
     if owner.expected_serials_only:
@@ -387,7 +389,7 @@ def _candidate(
 
 def _guard(record: Record) -> None:
     """A person is looking at it: keep it from being pushed out, and let it ask again soon."""
-    Session.objects.filter(pk=record.id).update(guarded_until=live_env().now + GUARD)
+    Session.objects.filter(pk=record.id or 0).update(guarded_until=live_env().now + GUARD)
 
 
 def _adopt_history(session_id: int, device: Device) -> None:
@@ -398,7 +400,10 @@ def _adopt_history(session_id: int, device: Device) -> None:
 
 
 def _local(
-    current: EapState, association: noob.ServerAssociation, notes: tuple[Note, ...], milestone: Milestone | None
+    current: EapState,
+    association: noob.ServerAssociation,
+    notes: tuple[Note, ...],
+    milestone: Milestone | None,
 ) -> Outcome[EapState]:
     state = EapState(current.identifier, association, current.nai, current.provisioning)
     phase = noob.NoobStep(association).phase

@@ -1,4 +1,4 @@
-"""One registry for everything a person may scan, photograph, type or paste; the server parses, never the page.
+"""One registry for everything a person may scan, photograph, type or paste; the server parses it.
 
 A kind we know but cannot take yet gets its own refusal instead of "unreadable".
 """

@@ -1,4 +1,4 @@
-"""What the doors keep in memory: organizations, realms, access points and plans, keyed by one revision number.
+"""What the doors keep in memory: organizations, realms, access points and plans, by one revision number.
 
 A device message reads its own session row and nothing else; everything that changes slowly is here. A
 thread looks at the revision twice a second and loads again when it has moved.

@@ -74,7 +74,9 @@ def facts(
 def sleep_seconds(record: Record, policy: OrganizationPolicy, env: Env) -> int:
     """SleepTime: short while somebody is likely to stand there or is claiming it, then longer."""
     age = env.now - (record.created_at or env.now)
-    claimed = record.device_id is not None or (record.guarded_until is not None and record.guarded_until > env.now)
+    claimed = record.device_id is not None or (
+        record.guarded_until is not None and record.guarded_until > env.now
+    )
     if claimed or age < ATTENDED:
         return policy.sleep_attended_seconds
     return policy.sleep_hour_seconds if age < FIRST_HOURS else policy.sleep_idle_seconds
@@ -83,13 +85,17 @@ def sleep_seconds(record: Record, policy: OrganizationPolicy, env: Env) -> int:
 def server_info(snapshot: Snapshot, organization_id: int | None) -> str:
     """ServerInfo (RFC 9140 section 4): who we are, where the code goes, where the plan waits, which networks."""
     plan = snapshot.plan(organization_id, None)
-    networks = tuple(item["value"]["ssid"] for item in plan.items if item["kind"] == "network") if plan else ()
+    networks = (
+        tuple(item["value"]["ssid"] for item in plan.items if item["kind"] == "network") if plan else ()
+    )
     name = snapshot.policy(organization_id).name or "Onward"
     return _server_info(name, networks, settings.SERVER_URL, settings.DEVICES_URL, settings.COAP_URL)
 
 
 @lru_cache(maxsize=1024)
-def _server_info(name: str, networks: tuple[str, ...], server_url: str, devices_url: str, coap_url: str) -> str:
+def _server_info(
+    name: str, networks: tuple[str, ...], server_url: str, devices_url: str, coap_url: str
+) -> str:
     doors = {
         scheme: f"{url}/provision" for scheme, url in (("https", devices_url), ("coap", coap_url)) if url
     }

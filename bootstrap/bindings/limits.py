@@ -8,7 +8,12 @@ from django.core.cache import cache
 from bootstrap.bindings.problems import ClaimProblem, ClaimRefused
 
 WRONG_PER_MINUTE = 15
-_COUNTED = (ClaimProblem.UNREADABLE, ClaimProblem.UNKNOWN_DEVICE, ClaimProblem.WRONG_CODE, ClaimProblem.NOBODY_WITH_SERIAL)
+_COUNTED = (
+    ClaimProblem.UNREADABLE,
+    ClaimProblem.UNKNOWN_DEVICE,
+    ClaimProblem.WRONG_CODE,
+    ClaimProblem.NOBODY_WITH_SERIAL,
+)
 
 
 def _key(person_id: int) -> str:

@@ -12,7 +12,7 @@ class ClaimProblem(StrEnum):
     UNREADABLE = "CLM-101"
     """No kind of code that we know."""
     NOT_YET = "CLM-102"
-    """A kind we know but cannot take yet; ``kind`` names it."""
+    """A kind we know but cannot take yet; ``kind``."""
     UNKNOWN_DEVICE = "CLM-103"
     """Nobody with that name waits here: never came, expired, or meant for another portal."""
     WRONG_CODE = "CLM-104"

@@ -68,9 +68,7 @@ class ProvisioningBinding:
         )
         return provisioning.step(state, received.message, facts, env)
 
-    def apply(
-        self, record: Record, outcome: Outcome[provisioning.ProvisioningState], env: Env
-    ) -> Effects:
+    def apply(self, record: Record, outcome: Outcome[provisioning.ProvisioningState], env: Env) -> Effects:
         """What the device's row shows, and whether the worker should look."""
         moved = outcome.milestone in (Milestone.PROVISIONED, Milestone.STUCK) or any(
             note.code == "provisioning.online" for note in outcome.notes
@@ -100,5 +98,7 @@ def document(entry: PlanEntry | None) -> provisioning.PlanDocument:
 
 @lru_cache(maxsize=256)
 def _document(version: int, entry: PlanEntry) -> provisioning.PlanDocument:
-    items = tuple(provisioning.PlanItem.build(item["id"], item["kind"], item["value"]) for item in entry.items)
+    items = tuple(
+        provisioning.PlanItem.build(item["id"], item["kind"], item["value"]) for item in entry.items
+    )
     return provisioning.PlanDocument(plan_version=version, items=items)

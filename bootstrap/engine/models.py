@@ -6,16 +6,20 @@ from django.db import models
 
 
 class Session(models.Model):
-    """One device under one protocol. Its state is one sealed blob; the other columns are for finding and showing."""
+    """One device under one protocol. Its state is one sealed blob; other columns are for finding and showing."""
 
     protocol = models.CharField(max_length=24)
     locator = models.CharField(max_length=160)
     """The protocol's own name for the device (PeerId, GUID, ...)."""
     token = models.BinaryField(null=True)
     """SHA-256 of the conversation's token, so that a stolen database opens no conversation."""
-    organization = models.ForeignKey("devices.Organization", on_delete=models.SET_NULL, null=True, related_name="+")
+    organization = models.ForeignKey(
+        "devices.Organization", on_delete=models.SET_NULL, null=True, related_name="+"
+    )
     """Of the device once claimed; before that, of the access point or realm it came through."""
-    device = models.ForeignKey("devices.Device", on_delete=models.SET_NULL, null=True, related_name="sessions")
+    device = models.ForeignKey(
+        "devices.Device", on_delete=models.SET_NULL, null=True, related_name="sessions"
+    )
     via = models.CharField(max_length=16)
     source = models.CharField(max_length=64)
     phase = models.CharField(max_length=32)
@@ -57,7 +61,9 @@ class Event(models.Model):
 
     session = models.ForeignKey(Session, on_delete=models.CASCADE, null=True, related_name="events")
     device = models.ForeignKey("devices.Device", on_delete=models.CASCADE, null=True, related_name="events")
-    organization = models.ForeignKey("devices.Organization", on_delete=models.CASCADE, null=True, related_name="+")
+    organization = models.ForeignKey(
+        "devices.Organization", on_delete=models.CASCADE, null=True, related_name="+"
+    )
     at = models.DateTimeField()
     code = models.CharField(max_length=64)
     level = models.CharField(max_length=8)

@@ -14,11 +14,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from bootstrap.contract import Level, Milestone
+from bootstrap.engine import envelope
 from bootstrap.engine.events import event_write
 from bootstrap.engine.models import Session
 from bootstrap.protocols import provisioning
 from bootstrap.wire.frozen import thaw
-from bootstrap.engine import envelope
 from devices.models import Claim, Device, DeviceState, Onboarding, OnboardingStep
 from devices.services.progress import FINAL, Progress, device_progress
 
@@ -49,7 +49,9 @@ def advance(device_id: int) -> None:
 def sweep(now: datetime) -> int:
     """Everything that is due: lost bells, deadlines, reminders, offers that ran out. Returns how many."""
     due = list(
-        Onboarding.objects.filter(due_at__lte=now).order_by("due_at").values_list("device_id", flat=True)[:BATCH]
+        Onboarding.objects.filter(due_at__lte=now)
+        .order_by("due_at")
+        .values_list("device_id", flat=True)[:BATCH]
     )
     for device_id in due:
         advance(device_id)
@@ -213,7 +215,9 @@ def _stuck(onboarding: Onboarding, reason: str) -> None:
 
 
 def _show(device: Device, state: DeviceState, step: str, reason: str = "") -> None:
-    device_progress(Progress(device.pk, timezone.now(), seen=False, state=state.value, step=step, reason=reason))
+    device_progress(
+        Progress(device.pk, timezone.now(), seen=False, state=state.value, step=step, reason=reason)
+    )
     device.refresh_from_db()
 
 

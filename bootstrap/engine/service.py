@@ -1,4 +1,4 @@
-"""``handle``: one protocol message to its answer. ``deliver``: a person's or a worker's input to the same machine."""
+"""``handle``: one protocol message to its answer. ``deliver``: a person's input to the same machine."""
 
 from __future__ import annotations
 
@@ -108,7 +108,9 @@ def deliver(
             return outcome
         after = replace(before, **columns)
         effects = binding.apply(after, outcome, env)
-        change = build_change(binding, before, after, outcome, effects, env, opened.digest, opened.reply, seen=False)
+        change = build_change(
+            binding, before, after, outcome, effects, env, opened.digest, opened.reply, seen=False
+        )
         done = django_store.commit(change)
         if done is not None:
             publish_on_commit(done)
@@ -132,7 +134,9 @@ def build_change(
     locator = outcome.locator or moved.locator
     labels = outcome.labels
     sealed = envelope.seal(
-        Envelope(binding.freeze(outcome.state), digest, outcome.reply if seen else reply), binding.protocol, locator
+        Envelope(binding.freeze(outcome.state), digest, outcome.reply if seen else reply),
+        binding.protocol,
+        locator,
     )
     after = replace(
         moved,

@@ -29,7 +29,11 @@ def strangers_trim(limit: int, now: datetime) -> int:
         if crowded is None:
             break
         take = min(excess, BATCH, max(1, crowded["n"] // 2))
-        oldest = loose.filter(source=crowded["source"]).order_by("messages", "seen_at").values_list("pk", flat=True)
+        oldest = (
+            loose.filter(source=crowded["source"])
+            .order_by("messages", "seen_at")
+            .values_list("pk", flat=True)
+        )
         gone = _delete(list(oldest[:take]))
         excess -= gone
         removed += gone

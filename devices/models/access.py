@@ -43,7 +43,9 @@ class AccessPoint(models.Model):
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="access_points")
     name = models.CharField(_("name"), max_length=80, blank=True)
-    address = models.CharField(_("address or network"), max_length=64, help_text=_("192.0.2.7 or 192.0.2.0/24"))
+    address = models.CharField(
+        _("address or network"), max_length=64, help_text=_("192.0.2.7 or 192.0.2.0/24")
+    )
     secret = models.BinaryField()
     """Shared secret, sealed."""
     created_at = models.DateTimeField(auto_now_add=True)

@@ -64,7 +64,9 @@ class Device(models.Model):
     @property
     def title(self) -> str:
         """What to call it when nobody has named it."""
-        return " ".join(part for part in (self.manufacturer, self.model) if part) or self.serial or str(self.pk)
+        return (
+            " ".join(part for part in (self.manufacturer, self.model) if part) or self.serial or str(self.pk)
+        )
 
 
 class Identifier(models.Model):
@@ -132,7 +134,7 @@ class Claim(models.Model):
         """How strong the evidence is, strongest first."""
 
         FRESH_CODE = "fresh-code", _("Fresh code from the device")
-        STICKER_SECRET = "sticker-secret", _("Secret on a sticker")  # noqa: S105
+        STICKER_SECRET = "sticker-secret", _("Secret on a sticker")
         SERIAL_ONLY = "serial-only", _("Serial number only")
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="claims")

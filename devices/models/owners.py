@@ -38,7 +38,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     objects = UserManager()
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
-    REQUIRED_FIELDS: list[str] = []
+    REQUIRED_FIELDS = []
 
     def __str__(self) -> str:
         return self.name or self.email
@@ -70,10 +70,14 @@ class Organization(models.Model):
         _("after that"), default=600, validators=[MaxValueValidator(3600)]
     )
     noob_timeout_seconds = models.PositiveIntegerField(
-        _("a code we show stays valid"), default=3600, validators=[MinValueValidator(60), MaxValueValidator(86400)]
+        _("a code we show stays valid"),
+        default=3600,
+        validators=[MinValueValidator(60), MaxValueValidator(86400)],
     )
     oob_retries = models.PositiveSmallIntegerField(
-        _("wrong codes before a device starts over"), default=5, validators=[MinValueValidator(1), MaxValueValidator(20)]
+        _("wrong codes before a device starts over"),
+        default=5,
+        validators=[MinValueValidator(1), MaxValueValidator(20)],
     )
     forward_secrecy = models.BooleanField(_("fresh keys at every reconnect"), default=True)
     expected_serials_only = models.BooleanField(

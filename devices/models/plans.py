@@ -20,7 +20,9 @@ class Plan(models.Model):
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="plans")
     name = models.CharField(_("name"), max_length=80)
     is_default = models.BooleanField(_("for devices without a plan of their own"), default=False)
-    current = models.ForeignKey("PlanVersion", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    current = models.ForeignKey(
+        "PlanVersion", on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -56,7 +58,7 @@ class PlanVersion(models.Model):
     @property
     def items(self) -> list[dict[str, Any]]:
         """What a device gets."""
-        return list(json.loads(vault.unseal(self.content, self._CONTEXT)))
+        return list(json.loads(vault.unseal(bytes(self.content), self._CONTEXT)))
 
     @items.setter
     def items(self, items: list[dict[str, Any]]) -> None:

@@ -26,7 +26,9 @@ def address_clean(text: str) -> str:
     try:
         return str(ipaddress.ip_network(text.strip(), strict=False))
     except ValueError as error:
-        raise ValidationError({"address": _("Write an address like 192.0.2.7 or a network like 192.0.2.0/24.")}) from error
+        raise ValidationError(
+            {"address": _("Write an address like 192.0.2.7 or a network like 192.0.2.0/24.")}
+        ) from error
 
 
 def _secret_clean(secret: str) -> bytes:
@@ -56,7 +58,7 @@ def access_point_save(
 
 def access_point_secret(point: AccessPoint) -> bytes:
     """The shared secret in clear, for the RADIUS door only."""
-    return vault.unseal(point.secret, b"access-point " + point.address.encode())
+    return vault.unseal(bytes(point.secret), b"access-point " + point.address.encode())
 
 
 @transaction.atomic
@@ -95,15 +97,20 @@ def realm_delete(realm: Realm, actor: User | None) -> None:
 
 
 @transaction.atomic
-def expected_serials_add(organization: Organization, actor: User | None, serials: Iterable[str], note: str = "") -> int:
+def expected_serials_add(
+    organization: Organization, actor: User | None, serials: Iterable[str], note: str = ""
+) -> int:
     """Pre-load serial numbers; returns how many were new."""
     wanted = {serial.strip()[:120] for serial in serials if serial.strip()}
     known = set(
-        ExpectedSerial.objects.filter(organization=organization, serial__in=wanted).values_list("serial", flat=True)
+        ExpectedSerial.objects.filter(organization=organization, serial__in=wanted).values_list(
+            "serial", flat=True
+        )
     )
     fresh = sorted(wanted - known)
     ExpectedSerial.objects.bulk_create(
-        [ExpectedSerial(organization=organization, serial=serial, note=note) for serial in fresh], batch_size=500
+        [ExpectedSerial(organization=organization, serial=serial, note=note) for serial in fresh],
+        batch_size=500,
     )
     if fresh:
         audit_write(organization, actor, "expected-serials.added", len(fresh))
@@ -113,7 +120,9 @@ def expected_serials_add(organization: Organization, actor: User | None, serials
 @transaction.atomic
 def expected_serials_remove(organization: Organization, actor: User | None, serials: Iterable[str]) -> int:
     """Take serial numbers off the list; returns how many were on it."""
-    removed, _rows = ExpectedSerial.objects.filter(organization=organization, serial__in=list(serials)).delete()
+    removed, _rows = ExpectedSerial.objects.filter(
+        organization=organization, serial__in=list(serials)
+    ).delete()
     if removed:
         audit_write(organization, actor, "expected-serials.removed", removed)
     return removed

@@ -44,7 +44,9 @@ def user_ensure(email: str) -> User:
 
 
 @transaction.atomic
-def membership_ensure(organization: Organization, user: User, role: str, actor: User | None = None) -> Membership:
+def membership_ensure(
+    organization: Organization, user: User, role: str, actor: User | None = None
+) -> Membership:
     """Make ``user`` a member; an existing role stays as it is."""
     membership, created = Membership.objects.get_or_create(
         organization=organization, user=user, defaults={"role": role}
@@ -110,7 +112,9 @@ def first_owner_link() -> str | None:
 
 
 @transaction.atomic
-def invitation_create(organization: Organization, actor: User, email: str, role: str) -> tuple[OneTimeLink, str]:
+def invitation_create(
+    organization: Organization, actor: User, email: str, role: str
+) -> tuple[OneTimeLink, str]:
     """Invite a person into the organization; the text goes into the link ``/join/<text>``."""
     validate_email(email)
     if role not in Role.values:

@@ -70,9 +70,13 @@ def _field_clean(position: int, kind: str, field: str, text: Any, needed: bool) 
     if field == "path" and (not text.startswith("/") or ".." in text.split("/")):
         raise ValidationError({"items": _("Item %d: a path starts with / and has no ..") % position})
     if field == "security" and text not in SECURITIES:
-        raise ValidationError({"items": _("Item %d: security is one of %s.") % (position, ", ".join(SECURITIES))})
+        raise ValidationError(
+            {"items": _("Item %d: security is one of %s.") % (position, ", ".join(SECURITIES))}
+        )
     if kind == "server" and field == "url" and "://" not in text:
-        raise ValidationError({"items": _("Item %d: a server's url needs a scheme, like mqtts://.") % position})
+        raise ValidationError(
+            {"items": _("Item %d: a server's url needs a scheme, like mqtts://.") % position}
+        )
 
 
 def _content_clean(position: int, text: str) -> None:
@@ -111,7 +115,9 @@ def plan_save(
         plan.is_default = is_default
     if plan.current is None or plan.current.items != cleaned:
         number = (plan.current.number if plan.current else 0) + 1
-        plan.current = PlanVersion.objects.create(plan=plan, number=number, items=cleaned, author=actor)
+        plan.current = PlanVersion(plan=plan, number=number, author=actor)
+        plan.current.items = cleaned
+        plan.current.save()
     plan.save()
     audit_write(organization, actor, "plan.saved", plan, version=plan.current.number)
     revision_bump()

@@ -55,7 +55,7 @@ class EventRow:
 
 @dataclass(frozen=True, slots=True)
 class NextRow:
-    """A session of another protocol to open for the same device, or to re-key; ``state`` only if it is new."""
+    """A session of another protocol to open for the same device, or to re-key (then it keeps its state)."""
 
     protocol: str
     locator: str

@@ -34,7 +34,11 @@ class SqliteStore:
     """The embedded default. Open one per process and close it at the end."""
 
     def __init__(
-        self, path: str | Path, *, full: bool = False, published: Callable[[Sequence[Committed]], None] | None = None
+        self,
+        path: str | Path,
+        *,
+        full: bool = False,
+        published: Callable[[Sequence[Committed]], None] | None = None,
     ) -> None:
         self._path = str(path)
         self._full = full

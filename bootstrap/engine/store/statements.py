@@ -48,7 +48,7 @@ _WRITTEN = tuple(name for name in COLUMNS if name != "id")
 _UPDATED = tuple(name for name in _WRITTEN if name not in ("created_at", "material", "guarded_until"))
 
 _SELECT = (
-    "SELECT "  # noqa: S608 (own words only)
+    "SELECT "  # noqa: S608
     + ", ".join(f"s.{name}" for name in COLUMNS)
     + ", d.plan_id, COALESCE(d.state, '') FROM engine_session s LEFT JOIN devices_device d ON d.id = s.device_id"
 )
@@ -59,18 +59,16 @@ LOAD_BY_EITHER = (
     "ORDER BY CASE WHEN s.token = %s THEN 0 ELSE 1 END LIMIT 1"
 )
 LOAD_BY_ID = f"{_SELECT} WHERE s.id = %s"
-_INSERT = (
-    f"INSERT INTO engine_session ({', '.join(_WRITTEN)}) VALUES ({', '.join(['%s'] * len(_WRITTEN))}) RETURNING id"  # noqa: S608
-)
-_UPDATE = (
-    f"UPDATE engine_session SET {', '.join(f'{name} = %s' for name in _UPDATED)} WHERE id = %s AND version = %s"  # noqa: S608
-)
+_VALUES = f"({', '.join(_WRITTEN)}) VALUES ({', '.join(['%s'] * len(_WRITTEN))})"
+_INSERT = f"INSERT INTO engine_session {_VALUES} RETURNING id"
+_SETS = ", ".join(f"{name} = %s" for name in _UPDATED)
+_UPDATE = f"UPDATE engine_session SET {_SETS} WHERE id = %s AND version = %s"  # noqa: S608
 _EVENT = (
     "INSERT INTO engine_event (session_id, device_id, organization_id, at, code, level, detail, via) "
     "VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING id"
 )
 _NEXT = (
-    f"INSERT INTO engine_session ({', '.join(_WRITTEN)}) VALUES ({', '.join(['%s'] * len(_WRITTEN))}) "  # noqa: S608
+    f"INSERT INTO engine_session {_VALUES} "
     "ON CONFLICT (protocol, locator) DO UPDATE SET material = excluded.material, device_id = excluded.device_id, "
     "organization_id = excluded.organization_id, expires_at = NULL, version = engine_session.version + 1"
 )
@@ -106,9 +104,7 @@ def _time(value: Any) -> datetime | None:
 
 
 def _values(row: Record, names: Sequence[str]) -> list[Any]:
-    return [
-        database_time(getattr(row, name)) if name in _TIMES else getattr(row, name) for name in names
-    ]
+    return [database_time(getattr(row, name)) if name in _TIMES else getattr(row, name) for name in names]
 
 
 def apply_change(execute: Execute, change: Change) -> Committed | None:

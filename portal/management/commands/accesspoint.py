@@ -1,4 +1,4 @@
-"""RADIUS clients from the command line: ``manage.py accesspoint add --organization O --address CIDR --secret S``."""
+"""RADIUS clients: ``manage.py accesspoint add --organization O --address CIDR --secret S``."""
 
 from __future__ import annotations
 

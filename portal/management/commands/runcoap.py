@@ -36,9 +36,7 @@ class Command(DoorCommand):
         serving = asyncio.create_task(
             coap.serve(runtime.engine.handle, host, port, ready=lambda _url: ready.set())
         )
-        await asyncio.wait(
-            [serving, asyncio.create_task(ready.wait())], return_when=asyncio.FIRST_COMPLETED
-        )
+        await asyncio.wait([serving, asyncio.create_task(ready.wait())], return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
             serving.result()
         heart = self.beating()

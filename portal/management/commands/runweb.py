@@ -32,7 +32,7 @@ class Server(uvicorn.Server):
 
     async def listening(self) -> None:
         """Return once it listens."""
-        while not self.started:
+        while not self.started:  # noqa: ASYNC110 (uvicorn offers a flag and no event)
             await asyncio.sleep(0.02)
 
 
@@ -58,7 +58,9 @@ class Command(DoorCommand):
         secure = inherited(options["tls_fd"]) if options["tls_fd"] else tcp(host, options["tls_port"])
         certificate, key = ensure_certificate(shown_host(host))
         tls = {"ssl_certfile": str(certificate), "ssl_keyfile": str(key)}
-        self.serve_forever(lambda runtime, stopping: self._open(runtime, stopping, [(plain, {}), (secure, tls)]))
+        self.serve_forever(
+            lambda runtime, stopping: self._open(runtime, stopping, [(plain, {}), (secure, tls)])
+        )
 
     async def _open(
         self, runtime: Runtime, stopping: asyncio.Event, listeners: list[tuple[socket.socket, dict[str, str]]]

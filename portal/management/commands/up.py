@@ -86,7 +86,9 @@ def _lock(path: Path) -> TextIO:
     except BlockingIOError as error:
         file.seek(0)
         holder = file.read().strip() or "another process"
-        raise CommandError(f"{path.parent.parent} is in use by {holder}; choose another --data-dir") from error
+        raise CommandError(
+            f"{path.parent.parent} is in use by {holder}; choose another --data-dir"
+        ) from error
     file.truncate(0)
     file.write(f"process {os.getpid()}")
     file.flush()
@@ -104,7 +106,10 @@ def _prepare(options: dict[str, Any]) -> tuple[dict[str, str], list[Child]]:
     devices = settings.DEVICES_URL or f"https://{shown}:{secure.getsockname()[1]}"
     coap = settings.COAP_URL or f"coap://{shown}:{coap_port}"
     os.environ.update(
-        ONWARD_DATA_DIR=str(settings.DATA_DIR), ONWARD_URL=portal, ONWARD_DEVICES_URL=devices, ONWARD_COAP_URL=coap
+        ONWARD_DATA_DIR=str(settings.DATA_DIR),
+        ONWARD_URL=portal,
+        ONWARD_DEVICES_URL=devices,
+        ONWARD_COAP_URL=coap,
     )
     places = {
         "portal": portal,
@@ -122,7 +127,9 @@ def _prepare(options: dict[str, Any]) -> tuple[dict[str, str], list[Child]]:
             (plain.fileno(), secure.fileno()),
         ),
         Child("coap", manage("runcoap", "--host", host, "--port", str(coap_port))),
-        Child("radius", manage("runradius", "--host", host, "--fd", str(radius.fileno())), (radius.fileno(),)),
+        Child(
+            "radius", manage("runradius", "--host", host, "--fd", str(radius.fileno())), (radius.fileno(),)
+        ),
         Child("worker", _worker()),
     ]
     # The sockets must live as long as the supervisor; their objects would close them when collected.
@@ -138,7 +145,19 @@ def _worker() -> list[str]:
     size = ["--concurrency", "2", "--max-tasks-per-child", "5000"]
     # The schedule is code and starts from now: nothing of it needs a file that a kill could leave torn.
     beat = ["--beat", "--scheduler", "celery.beat:Scheduler"]
-    return [sys.executable, "-m", "celery", "-A", "portal", "worker", "--loglevel", "WARNING", *quiet, *size, *beat]
+    return [
+        sys.executable,
+        "-m",
+        "celery",
+        "-A",
+        "portal",
+        "worker",
+        "--loglevel",
+        "WARNING",
+        *quiet,
+        *size,
+        *beat,
+    ]
 
 
 def welcome(places: dict[str, str], link: str | None) -> str:
