@@ -98,9 +98,11 @@ def record(row: Sequence[Any] | None) -> Record | None:
 
 
 def _time(value: Any) -> datetime | None:
-    if value is None or isinstance(value, datetime):
-        return value
-    return datetime.fromisoformat(value).replace(tzinfo=UTC)
+    if value is None:
+        return None
+    # SQLite's text; Django's connection has made it a naive datetime already; PostgreSQL's is aware.
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _values(row: Record, names: Sequence[str]) -> list[Any]:
