@@ -41,7 +41,7 @@ class Environment(BaseSettings):
     mail_url: str = Field(
         default="", description="smtp://user:password@host:587; empty: files in the data folder"
     )
-    mail_from: str = Field(default="Onward <onward@localhost>")
+    mail_from: str = Field(default="Onward <onward@localhost>", description="Sender of mails")
     doors: str = Field(default="web,devices,coap,radius,worker", description="What /healthz expects to be up")
     web_threads: int = Field(default=6, ge=1, le=64, description="Threads for pages and API")
     strangers_max: int = Field(default=20_000, ge=100, description="Unclaimed sessions kept at most")
@@ -50,8 +50,8 @@ class Environment(BaseSettings):
     )
     strangers_burst: int = Field(default=2_000, ge=1, description="New strangers at once from one address")
     synchronous_full: bool = Field(default=False, description="SQLite: survive power loss, at half the speed")
-    log_level: str = Field(default="INFO")
-    log_json: bool = Field(default=False)
+    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
+    log_json: bool = Field(default=False, description="Log lines as JSON, for machines")
 
 
 ENV = Environment()

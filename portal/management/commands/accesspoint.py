@@ -13,7 +13,7 @@ from portal.management.base import migrate_if_needed
 
 
 class Command(BaseCommand):
-    """Add, list, remove."""
+    """RADIUS clients: ``manage.py accesspoint add --organization O --address CIDR --secret S``."""
 
     help = __doc__ or ""
 

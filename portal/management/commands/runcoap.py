@@ -14,7 +14,7 @@ from portal.runtime import Runtime
 
 
 class Command(DoorCommand):
-    """``manage.py runcoap``."""
+    """The CoAP door: CoAP-EAP (RFC 9820) and provisioning over UDP."""
 
     help = __doc__ or ""
     hearts = ("coap",)

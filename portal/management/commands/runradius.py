@@ -15,7 +15,7 @@ from portal.sockets import inherited, udp
 
 
 class Command(DoorCommand):
-    """``manage.py runradius``."""
+    """The RADIUS door: EAP from access points (RFC 3579)."""
 
     help = __doc__ or ""
     hearts = ("radius",)

@@ -37,7 +37,7 @@ class Server(uvicorn.Server):
 
 
 class Command(DoorCommand):
-    """``manage.py runweb``."""
+    """Pages, API, live updates, and the HTTP doors for devices, plain and TLS, in one process."""
 
     help = __doc__ or ""
     hearts = ("web", "devices")

@@ -15,7 +15,7 @@ from portal.management.base import migrate_if_needed
 
 
 class Command(BaseCommand):
-    """Prints the token alone, so that a script can take it."""
+    """API tokens from the command line: ``manage.py token create --email E --organization O``."""
 
     help = __doc__ or ""
 

@@ -27,7 +27,7 @@ HEARTS = ("web", "devices", "coap", "radius", "worker")
 
 
 class Command(BaseCommand):
-    """``manage.py up``."""
+    """Everything with one command: web, CoAP, RADIUS and worker as supervised child processes."""
 
     help = __doc__ or ""
 
