@@ -1,8 +1,10 @@
 """Who may open a session unannounced, and how many: limits that a flood meets before it meets the disk.
 
-A bucket per source address in this process, and a cap on unclaimed sessions in the store. What makes
-room is the oldest stranger of the most crowded source that never came back; whom a person is claiming
-(``guarded_until``) is never touched.
+A bucket per network of the sender in this process, and a cap on unclaimed sessions in the store
+(strangers.py). Through RADIUS the sender is the access point, for all of its devices: it is the only name
+there that nobody can forge. A Calling-Station-Id is the device's own word, and a flood would only need a new
+one for each message to look like many. So an access point has one generous bucket and one fair share, and a
+flood through it takes room from its own devices alone.
 """
 
 from __future__ import annotations

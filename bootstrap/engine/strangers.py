@@ -2,45 +2,85 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import datetime
+from typing import NamedTuple
 
-from django.db.models import Count, Q
+from django.db import transaction
+from django.db.models import Q, QuerySet
 
+from bootstrap.engine.admission import source_key
 from bootstrap.engine.models import Session
 
 BATCH = 500
 
 
+class _Stranger(NamedTuple):
+    """What decides who stays. In order of worth: who came back oftener, then who spoke last."""
+
+    messages: int
+    seen_at: datetime
+    pk: int
+
+
 def strangers_expire(now: datetime) -> int:
     """Delete unclaimed sessions whose time is over; returns how many."""
-    old = Session.objects.filter(device=None, expires_at__lt=now).values_list("pk", flat=True)[:BATCH]
-    return _delete(list(old))
+    old = Q(expires_at__lt=now)
+    return _delete(list(_loose(now).filter(old).values_list("pk", flat=True)[:BATCH]), now)
 
 
 def strangers_trim(limit: int, now: datetime) -> int:
-    """Make room down to ``limit``: the most crowded sources give first, those that never came back before
-    those that did, the longest silent before the rest; never one that a person is claiming."""
-    unclaimed = Session.objects.filter(device=None)
-    excess = unclaimed.count() - limit
-    removed = 0
-    loose = unclaimed.filter(Q(guarded_until=None) | Q(guarded_until__lt=now))
-    while excess > 0:
-        crowded = loose.values("source").annotate(n=Count("pk")).order_by("-n").first()
-        if crowded is None:
-            break
-        take = min(excess, BATCH, max(1, crowded["n"] // 2))
-        oldest = (
-            loose.filter(source=crowded["source"])
-            .order_by("messages", "seen_at")
-            .values_list("pk", flat=True)
-        )
-        gone = _delete(list(oldest[:take]))
-        excess -= gone
-        removed += gone
-    return removed
+    """Make room down to ``limit``, never taking one that a person is claiming; returns how many went.
+
+    Every network may keep as many as every other; the crowded ones give what is above that. Within a network
+    those go first that never came back, then the longest silent.
+    """
+    excess = Session.objects.filter(device=None).count() - limit
+    if excess <= 0:
+        return 0
+    networks: dict[str, list[_Stranger]] = defaultdict(list)
+    for source, messages, seen_at, pk in _loose(now).values_list("source", "messages", "seen_at", "pk"):
+        networks[source_key(source)].append(_Stranger(messages, seen_at, pk))
+    victims = _victims(list(networks.values()), excess)
+    batches = [victims[start : start + BATCH] for start in range(0, len(victims), BATCH)]
+    return sum(_delete(batch, now) for batch in batches)
 
 
-def _delete(ids: list[int]) -> int:
-    """Only what is still unclaimed now: a claim may have come in between."""
-    deleted, rows = Session.objects.filter(pk__in=ids, device=None).delete()
-    return rows.get("engine.Session", 0) if deleted else 0
+def _victims(networks: list[list[_Stranger]], excess: int) -> list[int]:
+    """The ``excess`` least worthy: first all above the fair share of a network, then among what is left."""
+    total = sum(map(len, networks))
+    share = _fair_share([len(network) for network in networks], max(0, total - excess))
+    over: list[_Stranger] = []
+    within: list[_Stranger] = []
+    for network in networks:
+        network.sort()
+        above = max(0, len(network) - share)
+        over += network[:above]
+        within += network[above:]
+    # The share is a whole number, so a few more than asked may be above it: the worthiest of them stay.
+    victims = (sorted(over) + sorted(within))[:excess]
+    return [stranger.pk for stranger in victims]
+
+
+def _fair_share(counts: list[int], room: int) -> int:
+    """The largest number that every network may keep so that all together fit into ``room``."""
+    left = len(counts)
+    for count in sorted(counts):
+        if count * left > room:
+            return room // left
+        room -= count
+        left -= 1
+    return max(counts, default=0)
+
+
+def _loose(now: datetime) -> QuerySet[Session]:
+    """Unclaimed, and nobody is looking at it."""
+    return Session.objects.filter(device=None).filter(Q(guarded_until=None) | Q(guarded_until__lt=now))
+
+
+def _delete(ids: list[int], now: datetime) -> int:
+    """Only what is still loose. One transaction around looking and deleting, so that no claim comes between."""
+    with transaction.atomic():
+        still = list(_loose(now).select_for_update().filter(pk__in=ids).values_list("pk", flat=True))
+        _deleted, rows = Session.objects.filter(pk__in=still).delete()
+    return rows.get("engine.Session", 0)
