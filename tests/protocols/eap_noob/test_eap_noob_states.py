@@ -359,6 +359,15 @@ def test_both_directions_at_once_use_the_message_of_the_server():
     assert made.states == (4, 4)
 
 
+def test_2003_for_the_servers_own_message_leaves_the_one_it_received_alone():
+    made = pair(2, 2)
+    unknown = messages.ErrorNotification(error_code=2003).encode()
+    log = made.talk(to_server=lambda at, octets: unknown if at == 2 else octets)
+    assert log.types == [1, 5, 6]
+    assert made.server.state == 2
+    assert made.server.oob_noob
+
+
 def test_a_device_that_is_asked_again_while_registered_reconnects():
     made = Pair()
     made.bootstrap()

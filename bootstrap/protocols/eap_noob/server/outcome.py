@@ -14,6 +14,7 @@ from ..constants import (
     Exchange,
     MessageType,
     NoobErrorCode,
+    PeerState,
     ServerState,
 )
 from .state import NoobStep, Result, ServerAssociation, persistent, unregistered, without_conversation
@@ -94,7 +95,7 @@ def _sent_noob_id(state: ServerAssociation) -> bool:
         state.exchange == Exchange.COMPLETION
         and state.expected == MessageType.COMPLETION
         and state.state == ServerState.OOB_RECEIVED
-        and state.noob == state.oob_noob
+        and state.peer_state == PeerState.WAITING_FOR_OOB
     )
 
 
