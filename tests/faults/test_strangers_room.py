@@ -103,14 +103,12 @@ def test_the_memory_of_admission_has_an_end():
 
 def test_a_new_device_gets_in_while_another_address_floods():
     admission = Admission(per_second=1, burst=10)
-    refused = 0
-    for _number in range(10_000):
-        try:
+    for _number in range(10):
+        admission.admit("203.0.113.9", now=0)
+    for _number in range(9_990):
+        with pytest.raises(TooManyRequests) as refused:
             admission.admit("203.0.113.9", now=0)
-        except TooManyRequests as error:
-            refused += 1
-            assert error.retry_after_seconds >= 1
-    assert refused == 9_990
+        assert refused.value.retry_after_seconds >= 1
     admission.admit("198.51.100.7", now=0)
     admission.admit("203.0.113.9", now=1.5)
 

@@ -92,7 +92,9 @@ class SqliteStore:
         connection = self._connect()
         ending = False
         while not ending:
-            batch, ending = self._take()
+            taken, ending = self._take()
+            # From here on nobody can withdraw: a future that is cancelled while we write could not be answered.
+            batch = [(change, future) for change, future in taken if future.set_running_or_notify_cancel()]
             if batch:
                 self._write(connection, batch)
         connection.close()
@@ -128,20 +130,35 @@ class SqliteStore:
             for _change, future in batch:
                 future.set_exception(LocalError(f"store cannot write: {error}"))
             return
-        if self._published is not None:
-            self._published([result for result in results if result is not None])
+        self._publish([result for result in results if isinstance(result, Committed)])
         for (_change, future), result in zip(batch, results, strict=True):
-            future.set_result(result)
+            if isinstance(result, LocalError):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+
+    def _publish(self, committed: Sequence[Committed]) -> None:
+        """Whoever listens may fail; the writer must not: everybody waits for this thread."""
+        if self._published is None:
+            return
+        try:
+            self._published(committed)
+        except Exception as error:
+            log.error("store.publish-failed", error=type(error).__name__)
 
 
-def _apply_one(connection: sqlite3.Connection, execute: Any, change: Change) -> Committed | None:
-    """One change of a group; a lost race or a taken name undoes this change only."""
+def _apply_one(connection: sqlite3.Connection, execute: Any, change: Change) -> Committed | LocalError | None:
+    """One change of a group; a lost race, a taken name or a value that cannot be stored undoes it alone."""
     connection.execute("SAVEPOINT one")
+    result: Committed | LocalError | None
     try:
         result = apply_change(execute, change)
     except sqlite3.IntegrityError:
         result = None
-    if result is None:
+    except (ValueError, OverflowError, TypeError, sqlite3.ProgrammingError, sqlite3.DataError) as error:
+        log.error("store.value-refused", protocol=change.after.protocol, error=type(error).__name__)
+        result = LocalError(f"store cannot hold a value: {type(error).__name__}")
+    if not isinstance(result, Committed):
         connection.execute("ROLLBACK TO one")
     connection.execute("RELEASE one")
     return result
