@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -33,6 +34,8 @@ EAP_BODY_MAX = 4096
 PROVISION_TYPE = 'application/cose; cose-type="cose-encrypt0"'
 PROVISION_BODY_MAX = 64 * 1024
 TOKEN_MAX_LENGTH = 300
+BODY_SECONDS = 20.0
+"""How long one body may take to come; the bodies are small, so only the idle are slower."""
 
 STATUS: dict[type[PeerError], int] = {
     MalformedMessage: 400,
@@ -43,6 +46,8 @@ STATUS: dict[type[PeerError], int] = {
     Replayed: 409,
     TooManyRequests: 429,
 }
+_CLOSE = (b"connection", b"close")
+"""What is left of the body is not worth reading."""
 log = structlog.get_logger(__name__)
 
 
@@ -59,16 +64,16 @@ class HttpDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
-        if scope["method"] != "POST":
-            await _answer(send, 405, b"POST only\n", [(b"allow", b"POST")])
-            return
         try:
+            if scope["method"] != "POST":
+                raise _Refused(405, b"POST only\n", (b"allow", b"POST"))
             if path.startswith("/provision/"):
                 await self._provision(scope, receive, send, path.removeprefix("/provision/"))
             else:
                 await self._eap(scope, receive, send, path.removeprefix("/eap").lstrip("/"))
         except _Refused as refused:
-            await _answer(send, refused.status, refused.text)
+            log.warning("http.refused", path=_shown(path), source=_source(scope), status=refused.status)
+            await _answer(send, refused.status, refused.text, list(refused.headers))
         except PeerError as error:
             await self._peer_error(send, scope, error)
         except LocalError as error:
@@ -113,15 +118,20 @@ class HttpDoor:
         extra = []
         if isinstance(error, TooManyRequests):
             extra.append((b"retry-after", str(error.retry_after_seconds).encode()))
-        await _answer(send, STATUS[type(error)], f"{type(error).__name__}\n".encode(), extra)
+        await _answer(send, _status(error), f"{type(error).__name__}\n".encode(), extra)
+
+
+def _status(error: PeerError) -> int:
+    """By the nearest class that the table knows."""
+    return next(STATUS[cls] for cls in (*type(error).__mro__, MalformedMessage) if cls in STATUS)
 
 
 class _Refused(Exception):
     """The HTTP envelope itself is wrong."""
 
-    def __init__(self, status: int, text: bytes) -> None:
+    def __init__(self, status: int, text: bytes, *headers: tuple[bytes, bytes]) -> None:
         super().__init__(status)
-        self.status, self.text = status, text
+        self.status, self.text, self.headers = status, text, headers
 
 
 def _verdict(reply: Reply) -> bytes:
@@ -137,10 +147,18 @@ def _require_type(scope: Scope, wanted: str) -> None:
 
 
 async def _body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole body; refused as soon as it is known to be too large."""
+    """The whole body; refused as soon as it is known to be too large or too slow."""
     announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-    if announced.isdigit() and len(announced) < 12 and int(announced) > limit:
-        raise _Refused(413, b"too large\n")
+    if announced.isdigit() and (len(announced) > 12 or int(announced) > limit):
+        raise _Refused(413, b"too large\n", _CLOSE)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _collect(receive, limit)
+    except TimeoutError as error:
+        raise _Refused(408, b"too slow\n", _CLOSE) from error
+
+
+async def _collect(receive: Receive, limit: int) -> bytes:
     chunks: list[bytes] = []
     size, more = 0, True
     while more:
@@ -150,7 +168,7 @@ async def _body(scope: Scope, receive: Receive, limit: int) -> bytes:
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit:
-            raise _Refused(413, b"too large\n")
+            raise _Refused(413, b"too large\n", _CLOSE)
         chunks.append(chunk)
         more = message.get("more_body", False)
     return b"".join(chunks)
