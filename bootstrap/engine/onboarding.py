@@ -10,7 +10,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import structlog
-from django.db import transaction
+from django.db import DatabaseError, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from bootstrap.contract import Level, Milestone
@@ -27,6 +28,8 @@ LOOK_AGAIN = timedelta(seconds=30)
 REMINDERS_MAX = 3
 """Reminders before a silent device counts as stuck."""
 BOOTSTRAPPED = (Milestone.BOOTSTRAPPED.value, Milestone.RECONNECTED.value)
+_PROVED = ("Registered", "Reconnecting")
+"""Phases of a session whose device and we share a persistent association."""
 log = structlog.get_logger(__name__)
 
 
@@ -54,9 +57,22 @@ def sweep(now: datetime) -> int:
         .values_list("device_id", flat=True)[:BATCH]
     )
     for device_id in due:
-        advance(device_id)
-        remind(device_id, now)
+        _look_after(device_id, now)
     return len(due) + offers_expire(now)
+
+
+def _look_after(device_id: int, now: datetime) -> None:
+    """One device of the sweep; whatever is wrong with it must not hold up those behind it."""
+    try:
+        # One transaction: a message that comes in between says "due now", and that must not be overwritten.
+        with transaction.atomic():
+            advance(device_id)
+            remind(device_id, now)
+    except DatabaseError:
+        raise
+    except Exception:
+        log.exception("onboarding.sweep-failed", device=device_id)
+        Onboarding.objects.filter(device_id=device_id).update(due_at=now + LOOK_AGAIN)
 
 
 def _step(onboarding: Onboarding) -> bool:
@@ -72,7 +88,7 @@ def _sessions(device: Device) -> list[Session]:
 
 def _bootstrap(onboarding: Onboarding, sessions: dict[str, Session]) -> bool:
     session = sessions.get("eap-noob")
-    if session is None or session.phase not in ("Registered", "Reconnecting"):
+    if session is None or session.phase not in _PROVED:
         return False
     device = onboarding.device
     onboarding.wants_report = session.wants_report
@@ -184,26 +200,38 @@ def remind(device_id: int, now: datetime) -> None:
 
 def offers_expire(now: datetime) -> int:
     """Codes that we showed and nobody read in time."""
-    over = Claim.objects.filter(state=Claim.State.OPEN, expires_at__lt=now).select_related("device")[:BATCH]
+    over = list(Claim.objects.filter(state=Claim.State.OPEN, expires_at__lt=now)[:BATCH])
     for claim in over:
         with transaction.atomic():
-            claim.state = Claim.State.EXPIRED
-            claim.save(update_fields=["state"])
-            offer_release(claim)
+            _offer_end(claim.pk)
     return len(over)
+
+
+def _offer_end(claim_id: int) -> None:
+    """Read again inside the transaction: the device may have proved itself in the last moment."""
+    claim = Claim.objects.select_for_update().filter(pk=claim_id, state=Claim.State.OPEN).first()
+    if claim is None:
+        return
+    proved = Session.objects.filter(pk=claim.session_id, device=claim.device_id, phase__in=_PROVED).exists()
+    claim.state = Claim.State.COMPLETED if proved else Claim.State.EXPIRED
+    claim.save(update_fields=["state"])
+    if not proved:
+        offer_release(claim)
 
 
 def offer_release(claim: Claim) -> None:
     """Let go of a device that an offer held and that never proved itself; call inside a transaction."""
     device = claim.device
-    Session.objects.filter(pk=claim.session_id, device=device).exclude(phase="Registered").update(
-        device=None, expires_at=timezone.now() + timedelta(days=1)
+    held = Session.objects.filter(device=device)
+    # The version moves too, or a message under way would write the device back.
+    held.filter(pk=claim.session_id).exclude(phase__in=_PROVED).update(
+        device=None, expires_at=timezone.now() + timedelta(days=1), version=F("version") + 1
     )
     if device.claims.exclude(pk=claim.pk).exclude(state=Claim.State.EXPIRED).exists():
         event_write(device, "claim.expired", Level.INFO)
         return
     if device.state == DeviceState.WAITING:
-        Session.objects.filter(device=device).update(device=None)
+        held.update(device=None, version=F("version") + 1)
         device.delete()
 
 

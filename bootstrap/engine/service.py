@@ -32,7 +32,7 @@ class Engine:
         bindings: dict[str, Binding],
         admission: Admission,
         env: Callable[[], Env],
-        wake: Callable[[int], None] = lambda device_id: None,
+        wake: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._bindings = bindings
@@ -77,8 +77,8 @@ class Engine:
             moved = replace(before, token=token, via=inbound.via.value, source=inbound.source)
             change = build_change(binding, before, moved, outcome, effects, env, digest)
             if await self._store.commit(change) is not None:
-                if effects.wake_onboarding and before.device_id is not None:
-                    self._wake(before.device_id)
+                if effects.progress is not None and effects.progress.wake:
+                    self._wake()
                 return reply
         raise LocalError(f"{binding.protocol}: lost {ATTEMPTS_MAX} races for one session")
 
@@ -158,7 +158,9 @@ def build_change(
     events = tuple(
         EventRow(note.code, note.level.value, dict(note.detail), env.now, via) for note in outcome.notes
     )
-    return Change(before, after, events, effects.progress, _next_row(binding, outcome))
+    return Change(
+        before, after, events, effects.progress, _next_row(binding, outcome), due=effects.wake_onboarding
+    )
 
 
 def _stranger(binding: Binding, received: Received, inbound: Inbound, env: Env) -> Record:

@@ -72,6 +72,8 @@ class Change:
     events: tuple[EventRow, ...] = ()
     progress: Progress | None = None
     next: NextRow | None = None
+    due: bool = False
+    """The device's onboarding may go on: said in the same write, because the bell to the worker may be lost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bootstrap.engine.store.contract import Change, Committed, NextRow, Record
-from devices.services.progress import database_time, progress_statement
+from devices.services.progress import database_time, progress_statement, wake_statement
 
 Execute = Callable[[str, Sequence[Any]], Any]
 
@@ -67,6 +67,7 @@ _EVENT = (
     "INSERT INTO engine_event (session_id, device_id, organization_id, at, code, level, detail, via) "
     "VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING id"
 )
+_DUE = "UPDATE devices_onboarding SET due_at = %s WHERE device_id = %s"
 _NEXT = (
     f"INSERT INTO engine_session {_VALUES} "
     "ON CONFLICT (protocol, locator) DO UPDATE SET material = excluded.material, device_id = excluded.device_id, "
@@ -137,6 +138,10 @@ def apply_change(execute: Execute, change: Change) -> Committed | None:
     )
     if change.progress is not None:
         execute(*progress_statement(change.progress))
+        if change.progress.wake:
+            execute(*wake_statement(change.progress))
+    if change.due and after.device_id is not None:
+        execute(_DUE, [database_time(after.seen_at), after.device_id])
     if change.next is not None:
         _apply_next(execute, after, change.next)
     return Committed(session_id, after.device_id, after.organization_id, events)
