@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
@@ -92,6 +92,7 @@ class TokenViewSet(ReadViewSet):
         return Response(status=204)
 
 
+@extend_schema_serializer(many=False)
 class MeSerializer(serializers.Serializer[Any]):
     """Who asks, and what they may do here."""
 

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -187,6 +187,7 @@ class ClaimViewSet(ReadViewSet):
         return Response(CandidateSerializer(candidate).data)
 
 
+@extend_schema_serializer(many=False)
 class WaitingSerializer(serializers.Serializer[Any]):
     """Those who wait, newest first, in one page."""
 
