@@ -152,7 +152,7 @@ class Endpoint(Resource):  # type: ignore[misc]
         self._by_rid: dict[bytes, Authentication] = {}
 
     async def ready(self, dice: Dice) -> None:
-        """Bind to a free port; whoever comes while that is under way waits for it."""
+        """Open a port, which the first datagram gives a number; whoever comes while that is under way waits for it."""
         if self._opening is None:
             self._opening = asyncio.ensure_future(self._open(dice))
         await asyncio.shield(self._opening)
@@ -160,8 +160,10 @@ class Endpoint(Resource):  # type: ignore[misc]
     async def _open(self, dice: Dice) -> None:
         tokens = TokenManager(self.context)
         messages = MessageManager(tokens)
-        interface = await FaultyUDP6.create_server_transport_endpoint(
-            messages, log=self.context.log, loop=self.context.loop, bind=("::", 0), multicast=[]
+        # A client's socket, though we serve on it: aiocoap gives a server's SO_REUSEPORT, and then two
+        # devices now and then get the same free port and each other's datagrams.
+        interface = await FaultyUDP6.create_client_transport_endpoint(
+            messages, log=self.context.log, loop=self.context.loop
         )
         interface.dice = dice
         messages.message_interface = interface

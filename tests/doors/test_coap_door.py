@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 import pytest
-from aiocoap import Message
+from aiocoap import Context, Message
 from aiocoap.error import NetworkError
 from aiocoap.numbers import codes
 from aiocoap.resource import Resource
@@ -285,6 +285,37 @@ async def test_sixty_devices_at_once_all_get_in(door: Door, transport: CoapTrans
     await until(lambda: not conversations())
 
 
+def udp_socket(context: Context) -> socket.socket:
+    interface = context.request_interfaces[0].token_interface.message_interface
+    return interface.transport.get_extra_info("socket")
+
+
+async def test_nobody_gets_the_datagrams_of_another_port(door: Door, transport: CoapTransport):
+    """With SO_REUSEPORT, two of sixty sockets get the same "free" port one time in twenty."""
+    await asyncio.gather(*(transport.authenticate(SmallPeer()) for _ in range(40)))
+    devices = [udp_socket(device.context) for device in transport._endpoints]
+    assert len({device.getsockname()[1] for device in devices}) == len(devices) == 40
+    context, _ = await endpoint.open_endpoint(Resource(), "127.0.0.1", 0)
+    for opened in (*devices, udp_socket(context)):
+        assert opened.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT) == 0
+    await context.shutdown()
+
+
+@pytest.mark.parametrize("host", ["::1", "127.0.0.1", "localhost", "0.0.0.0", "::"])
+async def test_the_door_listens_where_it_is_told(host: str):
+    context, port = await endpoint.open_endpoint(Resource(), host, 0)
+    with pytest.raises(LocalError, match="in use"):
+        await endpoint.open_endpoint(Resource(), host, port)
+    await context.shutdown()
+    again, _ = await endpoint.open_endpoint(Resource(), host, port)
+    await again.shutdown()
+
+
+async def test_a_host_that_is_not_ours_is_said():
+    with pytest.raises(LocalError):
+        await endpoint.open_endpoint(Resource(), "192.0.2.1", 0)
+
+
 async def test_many_devices_share_one_port_without_mixing_up(door: Door, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(simulated, "MAX_ENDPOINTS", 1)
     transport = CoapTransport.from_url(door.url)
@@ -494,8 +525,6 @@ async def test_garbage_at_the_port_changes_nothing(door: Door, transport: CoapTr
 
 async def ask(door: Door, code: codes.Code, path: str, **fields: object) -> Message:
     """One request, sent and answered by an ordinary aiocoap client."""
-    from aiocoap import Context
-
     context = await Context.create_client_context(transports=["udp6"])
     try:
         request = Message(code=code, uri=f"{door.url}{path}", **fields)

@@ -18,7 +18,6 @@ from typing import Any
 
 import structlog
 from aiocoap import Context, Message
-from aiocoap import error as coap_error
 from aiocoap.messagemanager import MessageManager
 from aiocoap.numbers.types import CON
 from aiocoap.resource import Resource
@@ -122,36 +121,35 @@ async def open_endpoint(root: Resource, host: str, port: int) -> tuple[Context, 
     loop = asyncio.get_running_loop()
     if type(loop).__module__.startswith("uvloop"):
         raise LocalError("the CoAP door needs the asyncio event loop, not uvloop")
-    _refuse_taken_port(host, port)
+    bound = _bound_socket(host, port)
     context = Context(loop=loop, serversite=root, loggername="coap-server")
     tokens = RandomTokens(context)
     messages = BoundedMessages(tokens)
-    try:
-        interface = await CarefulUDP6.create_server_transport_endpoint(
-            messages, log=context.log, loop=loop, bind=(host, port), multicast=[]
-        )
-    except (OSError, coap_error.ResolutionError) as error:
-        raise LocalError(f"CoAP cannot listen on {host} port {port}: {error}") from error
+    interface = await CarefulUDP6._create_transport_endpoint(bound, messages, context.log, loop)
     messages.message_interface = interface
     tokens.token_interface = messages
     context.request_interfaces.append(tokens)
-    return context, interface._local_port()
+    return context, bound.getsockname()[1]
 
 
-def _refuse_taken_port(host: str, port: int) -> None:
-    """aiocoap binds with SO_REUSEPORT, which would silently share the port with another server of ours."""
-    if port == 0:
-        return
+def _bound_socket(host: str, port: int) -> socket.socket:
+    """A UDP socket for both IP versions, with its port to itself.
+
+    aiocoap's own way sets SO_REUSEPORT: then a second server takes half of the datagrams of the first
+    without a word, and even port 0 now and then means a port that somebody has.
+    """
+    udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     try:
-        found = socket.getaddrinfo(
-            host, port, socket.AF_INET6, socket.SOCK_DGRAM, flags=socket.AI_V4MAPPED | socket.AI_PASSIVE
-        )
-        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
-            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            probe.bind(found[0][4])
+        udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        flags = socket.AI_V4MAPPED | socket.AI_PASSIVE
+        found = socket.getaddrinfo(host, port, socket.AF_INET6, socket.SOCK_DGRAM, flags=flags)
+        udp.bind(found[0][4])
     except OSError as error:
+        udp.close()
         reason = "in use" if error.errno == errno.EADDRINUSE else str(error)
         raise LocalError(f"CoAP cannot listen on {host} port {port}: {reason}") from error
+    udp.setblocking(False)
+    return udp
 
 
 def address_of(remote: UDP6EndpointAddress) -> str:
