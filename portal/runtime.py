@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
@@ -10,13 +11,15 @@ from kombu.exceptions import OperationalError
 
 from bootstrap.bindings import bindings
 from bootstrap.bindings.directory import Directory
-from bootstrap.doors.tasks import onboarding_advance
+from bootstrap.doors.tasks import sweep
 from bootstrap.engine.admission import Admission
 from bootstrap.engine.live import publish
 from bootstrap.engine.service import Engine
 from bootstrap.engine.store.sqlite import SqliteStore
 from devices.services.env import live_env
 
+RING_SECONDS = 0.05
+"""What becomes due within this time shares one ring."""
 log = structlog.get_logger(__name__)
 
 
@@ -31,6 +34,7 @@ class Runtime:
         )
         # Putting a task on the file queue touches the disk: not in the event loop.
         self._bell = ThreadPoolExecutor(max_workers=1, thread_name_prefix="doorbell")
+        self._ringing = False
         self.engine = Engine(
             self._store,
             bindings(self.directory),
@@ -39,8 +43,15 @@ class Runtime:
             self._wake,
         )
 
-    def _wake(self, device_id: int) -> None:
-        self._bell.submit(_ring, device_id)
+    def _wake(self) -> None:
+        """Called in the event loop after a commit that made an onboarding due; many calls are one ring."""
+        if not self._ringing:
+            self._ringing = True
+            asyncio.get_running_loop().call_later(RING_SECONDS, self._ring)
+
+    def _ring(self) -> None:
+        self._ringing = False
+        self._bell.submit(ring)
 
     def close(self) -> None:
         """Write what waits, then let go."""
@@ -49,9 +60,9 @@ class Runtime:
         self._store.close()
 
 
-def _ring(device_id: int) -> None:
-    """The rows are the truth and the sweep finds them anyway; a lost bell only costs seconds."""
+def ring() -> None:
+    """Tell a worker that something is due. The rows are the truth; a lost bell only costs two seconds."""
     try:
-        onboarding_advance.delay(device_id)
+        sweep.delay()
     except (OperationalError, OSError) as error:
-        log.warning("doorbell.failed", device=device_id, error=str(error))
+        log.warning("doorbell.failed", error=str(error))

@@ -304,9 +304,9 @@ SPECTACULAR_SETTINGS = {
 
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "onward.sweep", "schedule": 2.0, "options": {"expires": 10}},
-    "housekeeping": {"task": "onward.housekeeping", "schedule": 30.0, "options": {"expires": 60}},
+    "housekeeping": {"task": "onward.housekeeping", "schedule": 5.0, "options": {"expires": 60}},
 }
-CELERY_BROKER_URL = ENV.redis_url or "filesystem://"
+CELERY_BROKER_URL = ENV.redis_url or "onward-files://"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -77,7 +77,7 @@ class Engine:
             moved = replace(before, token=token, via=inbound.via.value, source=inbound.source)
             change = build_change(binding, before, moved, outcome, effects, env, digest)
             if await self._store.commit(change) is not None:
-                if effects.progress is not None and effects.progress.wake:
+                if effects.wake_onboarding:
                     self._wake()
                 return reply
         raise LocalError(f"{binding.protocol}: lost {ATTEMPTS_MAX} races for one session")
@@ -158,9 +158,7 @@ def build_change(
     events = tuple(
         EventRow(note.code, note.level.value, dict(note.detail), env.now, via) for note in outcome.notes
     )
-    return Change(
-        before, after, events, effects.progress, _next_row(binding, outcome), due=effects.wake_onboarding
-    )
+    return Change(before, after, events, effects.progress, _next_row(binding, outcome))
 
 
 def _stranger(binding: Binding, received: Received, inbound: Inbound, env: Env) -> Record:
