@@ -158,7 +158,9 @@ def build_change(
     events = tuple(
         EventRow(note.code, note.level.value, dict(note.detail), env.now, via) for note in outcome.notes
     )
-    return Change(before, after, events, effects.progress, _next_row(binding, outcome))
+    return Change(
+        before, after, events, effects.progress, _next_row(binding, outcome), due=effects.wake_onboarding
+    )
 
 
 def _stranger(binding: Binding, received: Received, inbound: Inbound, env: Env) -> Record:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bootstrap.engine.store.contract import Change, Committed, NextRow, Record
-from devices.services.progress import database_time, progress_statement, wake_statement
+from devices.services.progress import database_time, progress_statement
 
 Execute = Callable[[str, Sequence[Any]], Any]
 
@@ -138,8 +138,6 @@ def apply_change(execute: Execute, change: Change) -> Committed | None:
     )
     if change.progress is not None:
         execute(*progress_statement(change.progress))
-        if change.progress.wake:
-            execute(*wake_statement(change.progress))
     if change.due and after.device_id is not None:
         execute(_DUE, [database_time(after.seen_at), after.device_id])
     if change.next is not None:
