@@ -4,12 +4,29 @@ child restarts and ``port 0`` means one port for as long as ``up`` runs."""
 from __future__ import annotations
 
 import socket
+import time
+from collections.abc import Callable
+from typing import TypeVar
 
 from django.core.management.base import CommandError
 
 BACKLOG = 1024
 TEST_NET = ("192.0.2.1", 9)
 """Nothing is sent there: connecting a UDP socket only asks the kernel which address would be used."""
+
+Bound = TypeVar("Bound")
+
+
+def patiently(bind: Callable[[], Bound], seconds: float) -> Bound:
+    """``bind()``, again and again for so long: whoever holds the port is about to end."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return bind()
+        except CommandError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.2)
 
 
 def _family(host: str) -> socket.AddressFamily:

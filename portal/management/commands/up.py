@@ -10,7 +10,7 @@ import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -20,9 +20,11 @@ from portal.children import Child, Supervisor, manage
 from portal.health import beats, heart_path
 from portal.logs import configure
 from portal.management.base import migrate_if_needed
-from portal.sockets import free_udp_port, shown_host, tcp, udp
+from portal.sockets import free_udp_port, patiently, shown_host, tcp, udp
 
 READY_SECONDS = 90
+PATIENCE_SECONDS = 20.0
+"""How long the doors of an ``up`` that was killed may take to end (SIGTERM reaches them when it is gone)."""
 HEARTS = ("web", "devices", "coap", "radius", "worker")
 
 
@@ -43,11 +45,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Supervise until SIGTERM or SIGINT."""
         configure(settings.LOG_LEVEL, json=settings.LOG_JSON)
-        lock = _lock(Path(settings.DATA_DIR) / "run" / "up.lock")
+        lock = _Lock(Path(settings.DATA_DIR) / "run" / "up.lock")
         try:
             migrate_if_needed()
-            places, children = _prepare(options)
+            places, children = _prepare(options, PATIENCE_SECONDS if lock.predecessor_died else 0.0)
             asyncio.run(self._run(places, children, options["json"]))
+            lock.clear()
         finally:
             lock.close()
 
@@ -78,29 +81,43 @@ class Command(BaseCommand):
             self.stdout.flush()
 
 
-def _lock(path: Path) -> TextIO:
-    """One ``up`` per data folder; says who holds it otherwise."""
-    file = path.open("a+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.seek(0)
-        holder = file.read().strip() or "another process"
-        raise CommandError(
-            f"{path.parent.parent} is in use by {holder}; choose another --data-dir"
-        ) from error
-    file.truncate(0)
-    file.write(f"process {os.getpid()}")
-    file.flush()
-    return file
+class _Lock:
+    """One ``up`` per data folder. The file names who holds it, and is empty after an orderly end."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises CommandError that says who holds it."""
+        self._file = path.open("a+")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._file.seek(0)
+            holder = self._file.read().strip() or "another process"
+            self._file.close()
+            raise CommandError(
+                f"{path.parent.parent} is in use by {holder}; choose another --data-dir"
+            ) from error
+        self._file.seek(0)
+        self.predecessor_died = bool(self._file.read().strip())
+        self.clear()
+        self._file.write(f"process {os.getpid()}")
+        self._file.flush()
+
+    def clear(self) -> None:
+        """Nothing of ours runs any more."""
+        self._file.truncate(0)
+
+    def close(self) -> None:
+        """Let the next one in."""
+        self._file.close()
 
 
-def _prepare(options: dict[str, Any]) -> tuple[dict[str, str], list[Child]]:
+def _prepare(options: dict[str, Any], patience_seconds: float) -> tuple[dict[str, str], list[Child]]:
     """Bind, tell the children where they are, and list them."""
     host = options["host"]
-    plain, secure = tcp(host, options["port"]), tcp(host, options["tls_port"])
-    radius = udp(host, options["radius_port"])
-    coap_port = free_udp_port(host, options["coap_port"])
+    plain = patiently(lambda: tcp(host, options["port"]), patience_seconds)
+    secure = patiently(lambda: tcp(host, options["tls_port"]), patience_seconds)
+    radius = patiently(lambda: udp(host, options["radius_port"]), patience_seconds)
+    coap_port = patiently(lambda: free_udp_port(host, options["coap_port"]), patience_seconds)
     shown = shown_host(host)
     portal = settings.PORTAL_URL or f"http://{shown}:{plain.getsockname()[1]}"
     devices = settings.DEVICES_URL or f"https://{shown}:{secure.getsockname()[1]}"
