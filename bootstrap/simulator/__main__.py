@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
+
+import structlog
 
 from bootstrap.errors import LocalError
 from bootstrap.simulator import eap_noob
@@ -42,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     protocol = PROTOCOLS[options.protocol]
+    _log_to_stderr()
     try:
         _check(options)
         protocol.check(options)
@@ -109,6 +113,15 @@ def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
     add("--repeat", type=_probability, default=0.0, metavar="P", help="deliver a message twice")
     add("--reorder", type=_probability, default=0.0, metavar="P", help="deliver a message late")
     add("--seed", type=int, metavar="N", help="make the faults repeatable")
+
+
+def _log_to_stderr() -> None:
+    """Standard output is for progress; of the log only what somebody should look at."""
+    if not structlog.is_configured():
+        structlog.configure(
+            wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+            logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        )
 
 
 def _probability(text: str) -> float:

@@ -7,12 +7,12 @@ and the provisioning protocol authenticate the server themselves.
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import httpx
+import structlog
 
 from bootstrap.errors import LocalError, MalformedMessage, OnwardError
 from bootstrap.simulator.person import retry_after
@@ -23,16 +23,14 @@ EAP_MEDIA_TYPE = "application/vnd.onward.eap"
 CONNECTIONS = 64
 MAX_ROUNDS = 64
 """Rounds after which a conversation that goes nowhere is given up."""
-RETRY_SECONDS = (5.0, 10.0, 20.0)
-"""How long each try waits for its answer."""
-FAULTY_RETRY_SECONDS = (0.5, 0.5, 1.0, 1.0, 2.0, 2.0, 4.0, 8.0)
-"""The same where messages get lost on purpose."""
-UNREACHABLE_SECONDS = 1.0
-"""Pause after a refused or broken connection, which is not the end of a try: the server may be restarting."""
-UNREACHABLE_TRIES = 20
+RETRY_SECONDS = (0.5, 0.5, *(1.0,) * 28)
+"""Pauses after a try that brought nothing, a refused connection too: the server may be restarting."""
+ANSWER_SECONDS = 30.0
 _LATER = frozenset({429, 503})
 _MAX_BUSY = 8
 _NO_FAULTS = Faults()
+
+log = structlog.get_logger("onward.simulator.https")
 
 
 class HttpFailed(OnwardError):
@@ -42,15 +40,13 @@ class HttpFailed(OnwardError):
 class Courier:
     """Carries bodies by POST, over a network as bad as ``faults`` say. Shared by all devices of a run."""
 
-    def __init__(self, faults: Faults = _NO_FAULTS, retry_seconds: Sequence[float] | None = None) -> None:
-        faulty = faults.loss > 0
+    def __init__(self, faults: Faults = _NO_FAULTS) -> None:
         self._dice = faults.dice()
-        self._retry_seconds = tuple(retry_seconds or (FAULTY_RETRY_SECONDS if faulty else RETRY_SECONDS))
         self._under_way: set[asyncio.Task[None]] = set()
         self._client = httpx.AsyncClient(
             verify=False,
             limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
-            timeout=httpx.Timeout(30, pool=None),
+            timeout=httpx.Timeout(ANSWER_SECONDS, pool=None),
         )
 
     async def post(self, url: str, body: bytes, media_type: str) -> httpx.Response:
@@ -72,51 +68,43 @@ class Courier:
         await self._client.aclose()
 
     async def _persist(self, url: str, body: bytes, media_type: str) -> httpx.Response:
-        loop = asyncio.get_running_loop()
-        arrived: asyncio.Future[httpx.Response] = loop.create_future()
-        refusals = 0
-        tries = iter(self._retry_seconds)
-        while (seconds := next(tries, None)) is not None:
-            broken: asyncio.Future[httpx.Response] = loop.create_future()
-            for delay in self._dice.deliveries():
-                request = self._client.build_request(
-                    "POST", url, content=body, headers={"Content-Type": media_type}
-                )
-                self._start(self._carry(delay, request, arrived, broken))
-            await asyncio.wait({arrived, broken}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        """Try after try. TCP loses nothing, so a try is over when the faults have eaten all of its copies:
+        a timer beside it would only send more to a server that is slow because there is too much to do.
+        """
+        arrived: asyncio.Future[httpx.Response] = asyncio.get_running_loop().create_future()
+        for seconds in RETRY_SECONDS:
+            copies = {
+                self._start(self._carry(delay, url, body, media_type, arrived))
+                for delay in self._dice.deliveries()
+            }
+            under_way: set[asyncio.Future[Any]] = {arrived, *copies}
+            while not arrived.done() and under_way - {arrived}:
+                _, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
             if arrived.done():
                 return arrived.result()
-            if broken.cancelled():
-                refusals += 1
-                if refusals > UNREACHABLE_TRIES:
-                    raise HttpFailed("unreachable")
-                tries = itertools.chain([seconds], tries)
-                await asyncio.sleep(UNREACHABLE_SECONDS)
+            await asyncio.sleep(seconds)
         raise HttpFailed("no-answer")
 
     async def _carry(
-        self,
-        delay: float,
-        request: httpx.Request,
-        arrived: asyncio.Future[httpx.Response],
-        broken: asyncio.Future[httpx.Response],
+        self, delay: float, url: str, body: bytes, media_type: str, arrived: asyncio.Future[httpx.Response]
     ) -> None:
         """One copy of a request to the server, and its answer back as the faults let it through."""
         await asyncio.sleep(delay)
         try:
-            answer = await self._client.send(request)
-        except httpx.TransportError:
-            broken.cancel()
+            answer = await self._client.post(url, content=body, headers={"Content-Type": media_type})
+        except httpx.TransportError as error:
+            log.debug("http.broken", url=url, error=type(error).__name__)
             return
         for way_back in self._dice.deliveries():
             await asyncio.sleep(way_back)
             if not arrived.done():
                 arrived.set_result(answer)
 
-    def _start(self, carried: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(carried)
+    def _start(self, carried: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(carried)
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
+        return task
 
 
 class HttpsTransport:

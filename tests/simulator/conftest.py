@@ -152,7 +152,7 @@ class Portal:
         state = self.associations.get(oob.peer_id, server.initial_state())
         found = server.oob_receive(state, oob, env(), self.facts)
         self.associations[oob.peer_id] = found.state
-        if found.outcome is not OobOutcome.ACCEPTED:
+        if found.outcome not in (OobOutcome.ACCEPTED, OobOutcome.REDUNDANT):
             return 409, {}, json.dumps({"code": "CLM-110"}).encode()
         return 201, {}, b"{}"
 
