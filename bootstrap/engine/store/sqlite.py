@@ -46,6 +46,7 @@ class SqliteStore:
         self._readers = threading.local()
         self._queue: queue.SimpleQueue[tuple[Change, Future[Committed | None]] | None] = queue.SimpleQueue()
         self._sql: dict[str, str] = {}
+        self._closed = False
         self._thread = threading.Thread(target=self._write_forever, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -64,11 +65,11 @@ class SqliteStore:
 
     def load(self, protocol: str, *, token: bytes | None, locator: str | None) -> Record | None:
         """ONE read, in the caller's thread: in WAL mode a reader never waits for the writer."""
-        reader: sqlite3.Connection | None = getattr(self._readers, "connection", None)
-        if reader is None:
-            reader = self._readers.connection = self._connect()
         sql, values = load_query(protocol, token, locator)
         try:
+            reader: sqlite3.Connection | None = getattr(self._readers, "connection", None)
+            if reader is None:
+                reader = self._readers.connection = self._connect()
             return record(reader.execute(self._translated(sql), values).fetchone())
         except sqlite3.Error as error:
             raise LocalError(f"store cannot read: {error}") from error
@@ -80,24 +81,35 @@ class SqliteStore:
     def submit(self, change: Change) -> Future[Committed | None]:
         """Hand a change to the writer thread."""
         future: Future[Committed | None] = Future()
+        if self._closed:
+            future.set_exception(LocalError("store is closed"))
+            return future
         self._queue.put((change, future))
         return future
 
     def close(self) -> None:
         """Write what waits, then stop."""
+        self._closed = True
         self._queue.put(None)
         self._thread.join(timeout=BUSY_TIMEOUT_SECONDS)
 
     def _write_forever(self) -> None:
-        connection = self._connect()
+        connection: sqlite3.Connection | None = None
         ending = False
         while not ending:
             taken, ending = self._take()
             # From here on nobody can withdraw: a future that is cancelled while we write could not be answered.
             batch = [(change, future) for change, future in taken if future.set_running_or_notify_cancel()]
-            if batch:
-                self._write(connection, batch)
-        connection.close()
+            if not batch:
+                continue
+            try:
+                connection = connection or self._connect()
+            except sqlite3.Error as error:
+                _fail(batch, error)
+                continue
+            self._write(connection, batch)
+        if connection is not None:
+            connection.close()
 
     def _take(self) -> tuple[list[tuple[Change, Future[Committed | None]]], bool]:
         """Wait for one change, then take all that are there, up to GROUP_MAX."""
@@ -126,9 +138,7 @@ class SqliteStore:
         except sqlite3.Error as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            log.error("store.write-failed", error=str(error), changes=len(batch))
-            for _change, future in batch:
-                future.set_exception(LocalError(f"store cannot write: {error}"))
+            _fail(batch, error)
             return
         self._publish([result for result in results if isinstance(result, Committed)])
         for (_change, future), result in zip(batch, results, strict=True):
@@ -145,6 +155,12 @@ class SqliteStore:
             self._published(committed)
         except Exception as error:
             log.error("store.publish-failed", error=type(error).__name__)
+
+
+def _fail(batch: Sequence[tuple[Change, Future[Committed | None]]], error: sqlite3.Error) -> None:
+    log.error("store.write-failed", error=str(error), changes=len(batch))
+    for _change, future in batch:
+        future.set_exception(LocalError(f"store cannot write: {error}"))
 
 
 def _apply_one(connection: sqlite3.Connection, execute: Any, change: Change) -> Committed | LocalError | None:
