@@ -1,5 +1,62 @@
 """What every page's shell needs."""
 
+from __future__ import annotations
 
-def shell(request):
-    return {"membership": getattr(request, "membership", None)}
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.functional import SimpleLazyObject
+from django.utils.translation import gettext as _
+
+from devices.models import Organization
+
+THEME_COOKIE = "theme"
+THEMES = ("light", "dark")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One entry of the navigation."""
+
+    title: str
+    short: str
+    url: str
+    icon: str
+    current: bool
+    count: int | None = None
+
+
+def shell(request: HttpRequest) -> dict[str, Any]:
+    """Organization, navigation and colours."""
+    theme = request.COOKIES.get(THEME_COOKIE, "")
+    membership = getattr(request, "membership", None)
+    return {
+        "membership": membership,
+        "organizations": SimpleLazyObject(lambda: _organizations(request)),
+        "navigation": SimpleLazyObject(lambda: _navigation(request)),
+        "theme": theme if theme in THEMES else "",
+    }
+
+
+def _organizations(request: HttpRequest) -> list[Organization]:
+    if not request.user.is_authenticated:
+        return []
+    return list(Organization.objects.filter(memberships__user=request.user).order_by("name"))
+
+
+def _navigation(request: HttpRequest) -> list[Item]:
+    if not request.user.is_authenticated or not getattr(request, "membership", None):
+        return []
+    entries = [
+        (_("Devices"), _("Devices"), "devices", "devices", ("/devices",)),
+        (_("Add device"), _("Add"), "add", "add", ("/add", "/claim")),
+        (_("Plans"), _("Plans"), "plans", "plans", ("/plans",)),
+        (_("Settings"), _("Settings"), "settings", "settings", ("/settings",)),
+        (_("My account"), _("Me"), "me", "person", ("/me",)),
+    ]
+    return [
+        Item(title, short, reverse(name), icon, request.path.startswith(prefixes))
+        for title, short, name, icon, prefixes in entries
+    ]

@@ -1,4 +1,17 @@
-"""Pages."""
+"""Where every page lives; one list per module."""
+
+from __future__ import annotations
+
 from django.urls import include, path
 
-urlpatterns = [path("account/", include("allauth.urls"))]
+from portal.pages import account, admin, claim, devices, home, welcome
+
+urlpatterns = [
+    *home.urlpatterns,
+    *claim.urlpatterns,
+    *devices.urlpatterns,
+    *welcome.urlpatterns,
+    *account.urlpatterns,
+    *admin.urlpatterns,
+    path("account/", include("allauth.urls")),
+]

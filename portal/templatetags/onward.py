@@ -1,0 +1,76 @@
+"""What templates need beside Django's own: icons, state chips, relative times, the end of a serial number."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.timesince import timesince
+from django.utils.translation import gettext as _
+
+from devices.models import Device, DeviceState
+from portal.icons import ICONS
+
+register = template.Library()
+
+STATES: dict[str, tuple[str, str]] = {
+    DeviceState.KNOWN: ("○", ""),
+    DeviceState.WAITING: ("●", "warn"),
+    DeviceState.ONBOARDING: ("◐", "info"),
+    DeviceState.STUCK: ("▲", "bad"),
+    DeviceState.ONBOARDED: ("✓", "ok"),
+    DeviceState.SUSPENDED: ("‖", "warn"),
+    DeviceState.TRANSFERRING: ("⇄", "info"),
+    DeviceState.REVOKED: ("✕", ""),
+    DeviceState.RETIRED: ("✕", ""),
+}
+"""State to glyph and tone: never colour alone."""
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """One of our own line icons."""
+    body = mark_safe(ICONS[name])  # noqa: S308 (our own constant)
+    return format_html(
+        '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.75" '
+        'stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">{}</svg>',
+        body,
+    )
+
+
+@register.simple_tag
+def state_chip(device: Device) -> SafeString:
+    """Glyph, word and tone of a device's state."""
+    glyph, tone = STATES[device.state]
+    return format_html(
+        '<span class="chip {}"><span aria-hidden="true">{}</span>{}</span>', tone, glyph, device.get_state_display()
+    )
+
+
+@register.simple_tag
+def ago(moment: datetime | None) -> SafeString:
+    """A past moment, kept fresh by the page; the exact time on hover."""
+    if moment is None:
+        return format_html("{}", "–")
+    return format_html(
+        '<relative-time datetime="{}" title="{}">{}</relative-time>',
+        moment.isoformat(),
+        timezone.localtime(moment).strftime("%Y-%m-%d %H:%M:%S %Z"),
+        _("%s ago") % timesince(moment),
+    )
+
+
+@register.filter
+def serial_parts(serial: str) -> tuple[str, str]:
+    """A serial number with its last four characters apart: those people compare."""
+    return serial[:-4], serial[-4:]
+
+
+@register.filter
+def get(mapping: Any, key: str) -> Any:
+    """``mapping[key]`` or None."""
+    return mapping.get(key) if mapping else None
