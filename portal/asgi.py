@@ -22,6 +22,7 @@ from django.urls import re_path  # noqa: E402
 
 from bootstrap.contract import Handle  # noqa: E402
 from bootstrap.doors.http import HttpDoor, is_device_path  # noqa: E402
+from portal.connections import Buffered  # noqa: E402
 from portal.health import healthz  # noqa: E402
 from portal.live import LiveConsumer  # noqa: E402
 
@@ -54,7 +55,9 @@ class Application:
 
     def __init__(self, handle: Handle) -> None:
         self._devices = HttpDoor(handle)
-        self._pages: Any = WSGIMiddleware(cast(Any, get_wsgi_application()), workers=settings.WEB_THREADS)
+        self._pages: Any = Buffered(
+            WSGIMiddleware(cast(Any, get_wsgi_application()), workers=settings.WEB_THREADS)
+        )
         self._live = SameOrigin(
             AuthMiddlewareStack(
                 URLRouter(

@@ -3,6 +3,7 @@ child restarts and ``port 0`` means one port for as long as ``up`` runs."""
 
 from __future__ import annotations
 
+import resource
 import socket
 import time
 from collections.abc import Callable
@@ -64,6 +65,12 @@ def free_udp_port(host: str, port: int) -> int:
     """``port``, or one that is free now, for a door that opens its own socket."""
     with _bound(host, port, socket.SOCK_DGRAM) as probe:
         return int(probe.getsockname()[1])
+
+
+def allow_connections() -> None:
+    """As many open files as the system lets us have: the usual 1024 end before our own limit of connections."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def inherited(fd: int) -> socket.socket:

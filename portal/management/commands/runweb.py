@@ -13,10 +13,11 @@ from django.core.management.base import CommandParser
 
 from portal.asgi import Application
 from portal.certificate import ensure_certificate
+from portal.connections import BoundedHead
 from portal.live import Bridge
 from portal.management.base import DoorCommand, migrate_if_needed
 from portal.runtime import Runtime
-from portal.sockets import inherited, shown_host, tcp
+from portal.sockets import allow_connections, inherited, shown_host, tcp
 
 SHUTDOWN_SECONDS = 8
 
@@ -53,6 +54,7 @@ class Command(DoorCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Serve until told to stop."""
         migrate_if_needed()
+        allow_connections()
         host = options["host"]
         plain = inherited(options["fd"]) if options["fd"] else tcp(host, options["port"])
         secure = inherited(options["tls_fd"]) if options["tls_fd"] else tcp(host, options["tls_port"])
@@ -92,7 +94,7 @@ def _config(application: Application, tls: dict[str, str]) -> uvicorn.Config:
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         timeout_keep_alive=30,
         limit_concurrency=2000,
-        h11_max_incomplete_event_size=32 * 1024,
+        http=BoundedHead,
         ws_max_size=64 * 1024,
         **tls,  # type: ignore[arg-type]
     )
