@@ -12,7 +12,7 @@ from bootstrap.bindings.directory import Directory
 from bootstrap.contract import Inbound, Reply, Verdict, Via
 from bootstrap.engine.admission import Admission
 from bootstrap.engine.models import Session
-from bootstrap.engine.onboarding import advance
+from bootstrap.engine.onboarding import sweep
 from bootstrap.engine.service import Engine
 from bootstrap.engine.store import Change, Committed, Record
 from bootstrap.engine.store import django as rows
@@ -45,6 +45,11 @@ def at_once(work: Coroutine[Any, Any, Reply]) -> Reply:
     raise AssertionError("it waited")
 
 
+def work() -> None:
+    """What the worker does when the door rings, done at once."""
+    sweep(live_env().now)
+
+
 @dataclass
 class Device:
     """A device out of its box."""
@@ -66,8 +71,7 @@ class Device:
         """One conversation from identity to Success or Failure."""
         directory = Directory()
         directory.refresh()
-        # What the worker does when the door rings is done at once.
-        engine = Engine(TransactionStore(), bindings(directory), Admission(1000, 1000), live_env, advance)
+        engine = Engine(TransactionStore(), bindings(directory), Admission(1000, 1000), live_env, work)
         peer = EapNoobPeer(self.state, self.facts, live_env, self._keep)
         body = response(0, EapType.IDENTITY, device.identity(self.state, self.facts).encode()).encode()
         token = ""

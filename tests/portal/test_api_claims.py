@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from api_device import waiting
 from api_world import Side
+from rest_framework.test import APIClient
 
 from bootstrap.bindings.limits import WRONG_PER_MINUTE
 from bootstrap.contract import Verdict
@@ -223,6 +224,14 @@ def test_looking_at_a_code_keeps_the_device_from_being_pushed_out(mine: Side) ->
     session = thing.session
     assert session.guarded_until is not None
     assert session.guarded_until - session.created_at > timedelta(minutes=10)
+
+
+def test_a_person_claims_in_a_browser_too(mine: Side) -> None:
+    browser = APIClient()
+    browser.force_login(mine.owner, backend="django.contrib.auth.backends.ModelBackend")
+    made = claim(browser, code=waiting().shows())
+    assert made.status_code == 201
+    assert Claim.objects.get().person == mine.owner
 
 
 def test_a_viewer_neither_looks_nor_claims(mine: Side) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,6 +128,13 @@ def test_errors_are_in_the_language_of_the_request(client: APIClient) -> None:
 
 def test_every_problem_of_a_claim_has_a_status() -> None:
     assert set(CLAIM_STATUS) == set(ClaimProblem)
+
+
+def test_the_reference_page_gives_the_same_statuses() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "api.md").read_text()
+    rows = [line.split("|") for line in page.splitlines() if line.startswith("| `CLM-")]
+    told = {code: int(row[2]) for row in rows for code in re.findall(r"CLM-\d+", row[1])}
+    assert told == {problem.value: status for problem, status in CLAIM_STATUS.items()}
 
 
 @pytest.mark.skipif(
