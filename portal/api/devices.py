@@ -14,10 +14,10 @@ from rest_framework.response import Response
 from bootstrap.engine.models import Event, Session
 from devices.models import Device, DeviceState, Identifier, Onboarding, Plan
 from devices.selectors.devices import devices_query
+from portal import catalogue
 from portal.api.base import ReadViewSet, StrictSerializer
 from portal.api.pagination import NewestFirst, OldestFirst
 from portal.api.permissions import Right, membership_of
-from portal.api.sentences import reason_sentence
 from portal.api.sessions import SHOWN, EventSerializer, SessionSerializer
 from portal.deeds import device_change, device_remove
 
@@ -57,6 +57,7 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
     """One physical thing. ``reason`` is a code of the catalogue and says why it is stuck."""
 
     sentence = serializers.SerializerMethodField(help_text="`reason` for people; empty unless there is one")
+    fix = serializers.SerializerMethodField(help_text="What to do about it")
     onboarding = OnboardingSerializer(read_only=True, allow_null=True)
     identifiers = IdentifierSerializer(many=True, read_only=True)
 
@@ -77,6 +78,7 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
             "step",
             "reason",
             "sentence",
+            "fix",
             "seen_at",
             "state_since",
             "created_at",
@@ -87,7 +89,11 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
 
     def get_sentence(self, device: Device) -> str:
         """From the catalogue, in the language of the request."""
-        return reason_sentence(device.reason) if device.reason else ""
+        return catalogue.reason(device.reason).sentence if device.reason else ""
+
+    def get_fix(self, device: Device) -> str:
+        """From the same entry."""
+        return catalogue.reason(device.reason).fix if device.reason else ""
 
 
 class OwnPlanField(serializers.PrimaryKeyRelatedField[Plan]):

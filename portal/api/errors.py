@@ -13,29 +13,9 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 
-from bootstrap.bindings.problems import ClaimProblem, ClaimRefused
+from bootstrap.bindings.problems import ClaimRefused
 from bootstrap.errors import PeerError, TooManyRequests
-
-CLAIM_STATUS: dict[ClaimProblem, int] = {
-    ClaimProblem.UNREADABLE: 400,
-    ClaimProblem.NOT_YET: 400,
-    ClaimProblem.UNKNOWN_DEVICE: 404,
-    ClaimProblem.WRONG_CODE: 422,
-    ClaimProblem.WRONG_CODE_RESET: 422,
-    ClaimProblem.EXPIRED: 410,
-    ClaimProblem.ALREADY_MINE: 409,
-    ClaimProblem.ADDED_BY_COLLEAGUE: 409,
-    ClaimProblem.OTHER_OWNER: 409,
-    ClaimProblem.ALREADY_RECEIVED: 409,
-    ClaimProblem.NO_RIGHT: 403,
-    ClaimProblem.SERIAL_NOT_EXPECTED: 403,
-    ClaimProblem.WAS_HERE_BEFORE: 409,
-    ClaimProblem.NOBODY_WITH_SERIAL: 404,
-    ClaimProblem.SEVERAL_WITH_SERIAL: 409,
-    ClaimProblem.WRONG_DIRECTION: 409,
-    ClaimProblem.TOO_MANY_TRIES: 429,
-    ClaimProblem.NOT_WAITING: 409,
-}
+from portal import catalogue
 
 GENERAL: dict[int, tuple[Any, Any]] = {
     400: (_("The request is not right."), _("Correct what is named and send it again.")),
@@ -108,10 +88,9 @@ def _invalid(fields: dict[str, list[str]]) -> Response:
 
 
 def _refused(error: ClaimRefused) -> Response:
-    status = CLAIM_STATUS[error.problem]
-    message, fix = claim_sentence(error)
+    status, said = catalogue.problem_status(error), catalogue.problem(error)
     body = {key: _plain(value) for key, value in error.detail.items()}
-    body |= {"code": error.problem.value, "message": message, "fix": fix}
+    body |= {"code": said.code, "message": said.sentence, "fix": said.fix}
     seconds = error.detail.get("retry_after_seconds", 60) if status == 429 else None
     return Response(body, status=status, headers=_retry_after(seconds))
 
@@ -165,8 +144,3 @@ def _django_fields(error: ValidationError) -> dict[str, list[str]]:
             ("" if field == NON_FIELD_ERRORS else field): texts for field, texts in error.message_dict.items()
         }
     return {"": error.messages}
-
-
-def claim_sentence(error: ClaimRefused) -> tuple[str, str]:
-    """Message and fix for a person."""
-    return error.problem.name.replace("_", " ").capitalize() + ".", ""

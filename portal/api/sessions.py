@@ -12,9 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from bootstrap.engine.models import Event, Session
+from portal import catalogue
 from portal.api.base import ReadViewSet
 from portal.api.pagination import OldestFirst
-from portal.api.sentences import event_sentence
 
 SHOWN = (
     "id",
@@ -61,7 +61,7 @@ class EventSerializer(serializers.ModelSerializer[Event]):
 
     def get_sentence(self, event: Event) -> str:
         """From the catalogue, in the language of the request."""
-        return event_sentence(event.code, event.detail)
+        return catalogue.event(event.code, event.detail).sentence
 
 
 class SessionFilter(serializers.Serializer[Any]):

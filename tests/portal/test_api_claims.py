@@ -82,6 +82,7 @@ def test_a_colleague_and_another_organization_hear_different_things(mine: Side) 
     assert colleague.json()["device"] == made["device"]["id"]
     other = claim(Side("Theirs").client, code=code)
     assert (other.status_code, other.json()["code"]) == (409, "CLM-109")
+    assert other.json()["message"] == "This device already has an owner."
     assert set(other.json()) == {"code", "message", "fix"}
 
 

@@ -51,7 +51,8 @@ def test_a_device_is_shown_with_all_that_a_page_needs(mine: Side) -> None:
         "state": "stuck",
         "reason": "onboarding.silent",
     }
-    assert shown["sentence"]
+    assert shown["sentence"] == "The device stopped answering."
+    assert shown["fix"].startswith("Check power")
 
 
 def test_a_device_without_onboarding_is_shown_too(mine: Side) -> None:

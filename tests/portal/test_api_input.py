@@ -14,7 +14,7 @@ from django.db import connection
 from rest_framework.test import APIClient
 
 from bootstrap.bindings.problems import ClaimProblem
-from portal.api.errors import CLAIM_STATUS
+from portal.catalogue import PROBLEMS
 
 pytestmark = pytest.mark.django_db
 
@@ -127,14 +127,15 @@ def test_errors_are_in_the_language_of_the_request(client: APIClient) -> None:
 
 
 def test_every_problem_of_a_claim_has_a_status() -> None:
-    assert set(CLAIM_STATUS) == set(ClaimProblem)
+    assert set(PROBLEMS) == set(ClaimProblem)
+    assert all(400 <= entry.status < 500 for entry in PROBLEMS.values())
 
 
 def test_the_reference_page_gives_the_same_statuses() -> None:
     page = (Path(__file__).parents[2] / "docs" / "reference" / "api.md").read_text()
     rows = [line.split("|") for line in page.splitlines() if line.startswith("| `CLM-")]
     told = {code: int(row[2]) for row in rows for code in re.findall(r"CLM-\d+", row[1])}
-    assert told == {problem.value: status for problem, status in CLAIM_STATUS.items()}
+    assert told == {problem.value: entry.status for problem, entry in PROBLEMS.items()}
 
 
 @pytest.mark.skipif(
