@@ -13,6 +13,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
 from devices.models import Device, DeviceState
+from portal import catalogue
 from portal.icons import ICONS
 
 register = template.Library()
@@ -47,7 +48,10 @@ def state_chip(device: Device) -> SafeString:
     """Glyph, word and tone of a device's state."""
     glyph, tone = STATES[device.state]
     return format_html(
-        '<span class="chip {}"><span aria-hidden="true">{}</span>{}</span>', tone, glyph, device.get_state_display()
+        '<span class="chip {}"><span aria-hidden="true">{}</span>{}</span>',
+        tone,
+        glyph,
+        device.get_state_display(),
     )
 
 
@@ -62,6 +66,26 @@ def ago(moment: datetime | None) -> SafeString:
         timezone.localtime(moment).strftime("%Y-%m-%d %H:%M:%S %Z"),
         _("%s ago") % timesince(moment),
     )
+
+
+METHODS = {"eap-noob": "EAP-NOOB"}
+
+
+@register.simple_tag
+def method_name(device: Device) -> str:
+    """The method and the way in, in the field's own words."""
+    name = METHODS.get(device.method, device.method)
+    return f"{name} · {device.via.upper()}" if device.via else name
+
+
+@register.simple_tag
+def where(device: Device) -> str:
+    """The step it is at, or why it is stuck, in one sentence."""
+    if device.state == DeviceState.STUCK and device.reason:
+        return catalogue.reason(device.reason).sentence
+    if device.state == DeviceState.ONBOARDED or not device.step:
+        return ""
+    return catalogue.event(device.step, {}).sentence
 
 
 @register.filter

@@ -1,0 +1,80 @@
+// <live-region data-src data-live>: a part of the page that re-reads itself when the server says that something
+// happened (WebSocket), or every five seconds where no socket can be had. Keeps focus: the new text is morphed in.
+const DEBOUNCE_MS = 150;
+const POLL_MS = 5000;
+const RETRY_MAX_MS = 30000;
+
+class LiveRegion extends HTMLElement {
+  connectedCallback() {
+    this.retry = 1000;
+    this.stale = false;
+    this.open();
+    this.poll = setInterval(() => { if (!this.connected) this.changed(); }, POLL_MS);
+    this.visible = () => { if (!document.hidden) { this.changed(); if (!this.connected) this.open(); } };
+    document.addEventListener("visibilitychange", this.visible);
+  }
+
+  disconnectedCallback() {
+    clearInterval(this.poll);
+    clearTimeout(this.timer);
+    clearTimeout(this.again);
+    document.removeEventListener("visibilitychange", this.visible);
+    this.gone = true;
+    this.socket?.close();
+  }
+
+  open() {
+    if (this.gone || (this.socket && this.socket.readyState < 2)) return;
+    const cursor = this.querySelector("[data-cursor]")?.dataset.cursor ?? 0;
+    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+    try {
+      this.socket = new WebSocket(`${scheme}//${location.host}${this.dataset.live}?after=${cursor}`);
+    } catch {
+      return;
+    }
+    this.socket.onopen = () => { this.connected = true; this.retry = 1000; };
+    this.socket.onmessage = () => this.changed();
+    this.socket.onclose = (event) => {
+      this.connected = false;
+      if (this.gone || event.code === 4403) return;
+      this.again = setTimeout(() => this.open(), this.retry);
+      this.retry = Math.min(this.retry * 2, RETRY_MAX_MS);
+    };
+  }
+
+  changed() {
+    if (document.hidden || this.timer) return;
+    this.timer = setTimeout(() => { this.timer = null; this.read(); }, Number(this.dataset.pause ?? DEBOUNCE_MS));
+  }
+
+  async read() {
+    try {
+      const answer = await fetch(this.dataset.src, { headers: { Accept: "text/html" }, redirect: "manual" });
+      if (!answer.ok) return;
+      this.show(await answer.text());
+    } catch {
+      // Offline: what is shown stays, and the next try comes by itself.
+    }
+  }
+
+  show(text) {
+    const page = new DOMParser().parseFromString(text, "text/html");
+    if (this.dataset.leaveWhen && page.querySelector(this.dataset.leaveWhen)) {
+      this.gone = true;
+      location.replace(this.dataset.leaveTo);
+      return;
+    }
+    for (const part of page.querySelectorAll("template[data-for]")) {
+      const target = document.getElementById(part.dataset.for);
+      if (target) morph(target, part.innerHTML);
+      part.remove();
+    }
+    if (!this.hidden) morph(this, page.body.innerHTML);
+  }
+}
+
+function morph(target, text) {
+  window.htmx.swap({ target, text, swap: "innerMorph", sourceElement: target });
+}
+
+customElements.define("live-region", LiveRegion);

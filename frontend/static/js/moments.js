@@ -1,0 +1,34 @@
+// <relative-time datetime> says how long ago; <count-down datetime> how long still. Both keep themselves fresh.
+const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+const words = new Intl.RelativeTimeFormat(document.documentElement.lang || "en", { numeric: "auto", style: "short" });
+
+class RelativeTime extends HTMLElement {
+  static observedAttributes = ["datetime"];
+  connectedCallback() { this.tick(); this.timer = setInterval(() => this.tick(), 5000); }
+  disconnectedCallback() { clearInterval(this.timer); }
+  attributeChangedCallback() { this.tick(); }
+  tick() {
+    const seconds = Math.round((Date.parse(this.getAttribute("datetime")) - Date.now()) / 1000);
+    if (Number.isNaN(seconds)) return;
+    const [unit, size] = UNITS.find(([, length]) => Math.abs(seconds) >= length) ?? UNITS.at(-1);
+    const text = words.format(Math.min(0, Math.round(seconds / size)), unit);
+    if (this.textContent !== text) this.textContent = text;
+  }
+}
+
+class CountDown extends HTMLElement {
+  static observedAttributes = ["datetime"];
+  connectedCallback() { this.setAttribute("aria-live", "off"); this.tick(); this.timer = setInterval(() => this.tick(), 1000); }
+  disconnectedCallback() { clearInterval(this.timer); }
+  attributeChangedCallback() { this.tick(); }
+  tick() {
+    const left = Math.ceil((Date.parse(this.getAttribute("datetime")) - Date.now()) / 1000);
+    if (Number.isNaN(left)) return;
+    const clock = left >= 60 ? `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")} min` : `${left} s`;
+    const text = left > 0 ? `${this.dataset.before ?? ""} ${clock}`.trim() : this.dataset.over ?? "";
+    if (this.textContent !== text) this.textContent = text;
+  }
+}
+
+customElements.define("relative-time", RelativeTime);
+customElements.define("count-down", CountDown);

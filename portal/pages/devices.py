@@ -1,0 +1,208 @@
+"""The list of devices, and one device: its live timeline, what it got, what it is called."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import path
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from bootstrap.bindings import claims
+from bootstrap.engine.models import Event, Session
+from devices.models import Claim, Device, DeviceState
+from devices.selectors.devices import device_get, devices_list
+from portal.deeds import device_change, device_remove
+from portal.pages.access import member, membership_of
+from portal.pages.search import Search
+from portal.timeline import timeline
+
+PAGE = 50
+BUNDLE_EVENTS_MAX = 2000
+
+
+@never_cache
+@require_safe
+@member
+def index(request: HttpRequest) -> HttpResponse:
+    """The whole list, or the rows alone for the page that refreshes itself."""
+    organization = membership_of(request).organization
+    search = Search.parse(request.GET.get("q", ""))
+    before = request.GET.get("before", "")
+    found = devices_list(
+        organization,
+        q=search.text,
+        state=search.state,
+        method=search.method,
+        serial=search.serial,
+        before_id=int(before) if before.isdecimal() and len(before) < 19 else None,
+        limit=PAGE + 1,
+    )
+    rows = found[:PAGE]
+    context = {
+        "rows": rows,
+        "more": rows[-1].pk if len(found) > PAGE else None,
+        "search": search,
+        "paged": bool(before),
+        "waiting": [] if before or search else claims.waiting(organization, limit=5),
+        "states": DeviceState.choices,
+        "simulator_line": simulator_line(),
+    }
+    fragment = request.headers.get("HX-Request") == "true" or request.GET.get("fragment") == "rows"
+    return render(request, "devices/rows.html" if fragment else "devices/list.html", context)
+
+
+def simulator_line() -> str:
+    """What to paste into a terminal to see a device come in."""
+    python = os.path.relpath(sys.executable)
+    devices = settings.DEVICES_URL or "https://127.0.0.1:8443"
+    return f"{python} -m bootstrap.simulator eap-noob --via {devices} --portal {settings.PORTAL_URL}"
+
+
+def _device(request: HttpRequest, pk: int) -> Device:
+    device = device_get(membership_of(request).organization, pk)
+    if device is None:
+        raise Http404("no such device")
+    return device
+
+
+def _context(device: Device) -> dict[str, Any]:
+    offer = Claim.objects.filter(device=device, state=Claim.State.OPEN).order_by("-pk").first()
+    return {"device": device, "timeline": timeline(device), "offer": offer, "now": timezone.now()}
+
+
+@never_cache
+@require_safe
+@member
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """One device."""
+    device = _device(request, pk)
+    context = _context(device)
+    context |= {
+        "sessions": Session.objects.filter(device=device).order_by("-seen_at")[:10],
+        "plans": membership_of(request).organization.plans.order_by("name"),
+        "rooms": _rooms(request),
+        "fresh": request.GET.get("new") == "1",
+    }
+    return render(request, "devices/detail.html", context)
+
+
+def _rooms(request: HttpRequest) -> list[str]:
+    """Rooms that others have, to choose from."""
+    known = membership_of(request).organization.devices.exclude(room="").order_by("room")
+    return list(known.values_list("room", flat=True).distinct()[:50])
+
+
+@never_cache
+@require_safe
+@member
+def progress(request: HttpRequest, pk: int) -> HttpResponse:
+    """The live part of the page."""
+    return render(request, "devices/fragment.html", _context(_device(request, pk)))
+
+
+@require_POST
+@member
+def rename(request: HttpRequest, pk: int) -> HttpResponse:
+    """Name, room and plan, saved as soon as they change."""
+    device = _device(request, pk)
+    if not membership_of(request).may_claim:
+        return HttpResponse(_("Your role may look, but not change."), status=403, content_type="text/plain")
+    fields: dict[str, object] = {
+        name: request.POST[name] for name in ("name", "room") if name in request.POST
+    }
+    if "plan" in request.POST:
+        chosen = request.POST["plan"]
+        plans = membership_of(request).organization.plans
+        fields["plan"] = (
+            plans.filter(pk=int(chosen)).first() if chosen.isdecimal() and len(chosen) < 19 else None
+        )
+    try:
+        device_change(device, membership_of(request), **fields)
+    except ValidationError as error:
+        return HttpResponse(" ".join(error.messages), status=422, content_type="text/plain")
+    if request.headers.get("Accept", "").startswith("text/html"):
+        return redirect("device", pk)
+    return HttpResponse(status=204)
+
+
+@require_POST
+@member
+def retire(request: HttpRequest, pk: int) -> HttpResponse:
+    """Out of service: it is refused from now on, and its history stays."""
+    device = _device(request, pk)
+    if not membership_of(request).may_claim:
+        return HttpResponse(_("Your role may look, but not change."), status=403, content_type="text/plain")
+    device_remove(device, membership_of(request))
+    messages.success(request, _("%s is out of service.") % device)
+    return redirect("devices")
+
+
+@never_cache
+@require_safe
+@member
+def bundle(request: HttpRequest, pk: int) -> HttpResponse:
+    """Everything support needs to see what happened, without any secret."""
+    device = _device(request, pk)
+    events = Event.objects.filter(device=device).order_by("id")[:BUNDLE_EVENTS_MAX]
+    sessions = Session.objects.filter(device=device).order_by("id")
+    body = {
+        "made_at": timezone.now(),
+        "device": {
+            name: getattr(device, name)
+            for name in (
+                "id",
+                "name",
+                "serial",
+                "manufacturer",
+                "model",
+                "method",
+                "via",
+                "state",
+                "step",
+                "reason",
+            )
+        },
+        "sessions": list(
+            sessions.values(
+                "protocol",
+                "locator",
+                "via",
+                "source",
+                "phase",
+                "milestone",
+                "messages",
+                "created_at",
+                "seen_at",
+            )
+        ),
+        "events": list(events.values("id", "at", "code", "level", "via", "detail")),
+    }
+    answer = HttpResponse(json.dumps(body, indent=2, default=_plain), content_type="application/json")
+    answer["Content-Disposition"] = f'attachment; filename="device-{device.pk}.json"'
+    return answer
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+urlpatterns = [
+    path("devices", index, name="devices"),
+    path("devices/<int:pk>", detail, name="device"),
+    path("devices/<int:pk>/progress", progress, name="device-progress"),
+    path("devices/<int:pk>/rename", rename, name="device-rename"),
+    path("devices/<int:pk>/retire", retire, name="device-retire"),
+    path("devices/<int:pk>/bundle.json", bundle, name="device-bundle"),
+]
