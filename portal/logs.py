@@ -20,6 +20,14 @@ def hide_secrets(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str,
     return event
 
 
+def one_line(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """What came from outside must not forge a second line, nor drive the terminal of whoever reads."""
+    for name, value in event.items():
+        if isinstance(value, str) and not value.isprintable():
+            event[name] = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value)
+    return event
+
+
 def configure(level: str, *, json: bool = False) -> None:
     """Set up structlog and send the standard library's records through it."""
     shared: list[Any] = [
@@ -27,6 +35,7 @@ def configure(level: str, *, json: bool = False) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         hide_secrets,
+        one_line,
     ]
     renderer = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=False)
     structlog.configure(
