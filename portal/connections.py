@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_MAX = 32 * 1024
 """Octets of request line and header fields."""
-HEAD_SECONDS = 15.0
+HEAD_SECONDS = 10.0
 BODY_MAX = 4 * 1024 * 1024
 """Octets of a body for pages and API; a photo of a code is read in the browser and never comes here."""
 BODY_SECONDS = 30.0
