@@ -1,21 +1,11 @@
-"""Every test run has a data folder of its own, made before Django reads its settings."""
+"""What every test may ask for. The settings of a run are in tests/settings.py."""
 
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
-import tempfile
 
 import pytest
-
-_folder = tempfile.mkdtemp(prefix="onward-test-")
-atexit.register(shutil.rmtree, _folder, ignore_errors=True)
-os.environ["ONWARD_DATA_DIR"] = _folder
-os.environ.setdefault("ONWARD_LOG_LEVEL", "WARNING")
-# Hosts of the tests' own requests; a real one comes from the environment or from `up`.
-os.environ.setdefault("ONWARD_DEVICES_URL", "https://devices.example.org")
-os.environ.setdefault("ONWARD_COAP_URL", "coap://devices.example.org")
 
 
 def need(program: str) -> str:
