@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sqlite3
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -231,6 +232,13 @@ def two_way(serial: str, house: House, **words: Any) -> Lamp:
 def reader(serial: str, house: House, **words: Any) -> Lamp:
     """A device that only reads codes."""
     return Lamp(house, serial, dirp=2, **words)
+
+
+def elsewhere(sql: str) -> None:
+    """One statement on a connection of its own, as another process would."""
+    other = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
+    other.execute(sql)
+    other.close()
 
 
 def forget_directories() -> None:

@@ -15,7 +15,7 @@ import cbor2
 from bootstrap.bindings import eap_noob
 from bootstrap.bindings.directory import Directory
 from bootstrap.contract import Env, Inbound, Outcome, Reply, Verdict
-from bootstrap.engine.binding import Effects, Received
+from bootstrap.engine.binding import Effects, Received, token_digest
 from bootstrap.engine.store.contract import Record
 from bootstrap.errors import LocalError, MalformedMessage, UnexpectedMessage, UnknownDevice
 from bootstrap.protocols.eap_noob import server as noob
@@ -158,7 +158,9 @@ class EapBinding:
         response: _Response = received.message
         snapshot = self._directory.current
         opening = response.opening
-        begins = response.identifier == opening.identifier and eap_noob.begins(response.message)
+        # Once a conversation has its session, a late copy of its opening must not open another one.
+        fresh = record.token != token_digest(received.token)
+        begins = fresh and response.identifier == opening.identifier and eap_noob.begins(response.message)
         if not begins and response.identifier != state.identifier:
             raise UnexpectedMessage(f"identifier {response.identifier}, not {state.identifier}")
         nai = opening.nai
@@ -167,6 +169,7 @@ class EapBinding:
             done = noob.refuse(state.association, response.error)
         else:
             done = noob.step(state.association, response.message, nai, facts, env)
+            done = eap_noob.owned(done, state.association, record)
         identifier = (response.identifier + 1) % 256
         following, provisioning = eap_noob.following(done, state.provisioning)
         return Outcome(

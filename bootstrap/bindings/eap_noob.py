@@ -16,7 +16,12 @@ from bootstrap.engine.store.contract import Record
 from bootstrap.protocols import provisioning
 from bootstrap.protocols.eap_noob import crypto, messages
 from bootstrap.protocols.eap_noob import server as noob
-from bootstrap.protocols.eap_noob.constants import EPHEMERAL_LIFETIME_SECONDS, ServerState
+from bootstrap.protocols.eap_noob.constants import (
+    EPHEMERAL_LIFETIME_SECONDS,
+    NoobError,
+    NoobErrorCode,
+    ServerState,
+)
 from bootstrap.wire.frozen import freeze
 from devices.models import DeviceState
 from devices.services.progress import Progress
@@ -35,8 +40,8 @@ _EPHEMERAL = (ServerState.UNREGISTERED, ServerState.WAITING_FOR_OOB, ServerState
 def serves(nai: str) -> bool:
     """Whether this identity asks for EAP-NOOB: username ``noob`` in any realm (RFC 9140 section 3.3.1), or
     the username-less form of the eap.arpa registry."""
-    username, _at, realm = nai.rpartition("@")
-    return username == "noob" or (username == "" and realm.lower() == SHARED_REALM)
+    username, at, realm = nai.rpartition("@")
+    return bool(at) and (username == "noob" or (username == "" and realm.lower() == SHARED_REALM))
 
 
 def peer_id(message: Any) -> str | None:
@@ -117,6 +122,14 @@ def _compact(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
+def owned(done: noob.NoobStep, association: noob.ServerAssociation, record: Record) -> noob.NoobStep:
+    """A device that nobody claims any more (the offer was withdrawn, or ran out, in this very conversation)
+    does not become anybody's: its OOB message is none of ours, and it waits again (section 3.2.4)."""
+    if done.milestone is not Milestone.BOOTSTRAPPED or record.device_id is not None:
+        return done
+    return noob.refuse(association, NoobError(NoobErrorCode.UNKNOWN_NOOB_ID, "nobody claims this device"))
+
+
 def following(done: noob.NoobStep, previous: bytes) -> tuple[NextSession | None, bytes]:
     """The provisioning session that a success opens or re-keys, and the key to remember."""
     if done.keys is None:
@@ -140,14 +153,15 @@ def effects(
         next_at = env.now + timedelta(seconds=sleep_seconds(record, policy, env))
     expires_at = None
     if ephemeral and record.device_id is None:
-        gone = association.state == ServerState.UNREGISTERED and not association.exchange
-        life = UNREGISTERED_LIFETIME if gone else timedelta(seconds=EPHEMERAL_LIFETIME_SECONDS)
+        unregistered = association.state == ServerState.UNREGISTERED
+        life = UNREGISTERED_LIFETIME if unregistered else timedelta(seconds=EPHEMERAL_LIFETIME_SECONDS)
         expires_at = env.now + life
     return Effects(
         expires_at=expires_at,
         next_at=next_at,
         progress=progress(record, outcome, env),
-        wake_onboarding=outcome.milestone in (Milestone.BOOTSTRAPPED, Milestone.STUCK),
+        wake_onboarding=outcome.milestone in (Milestone.BOOTSTRAPPED, Milestone.STUCK)
+        or (outcome.milestone is Milestone.RECONNECTED and record.device_state == DeviceState.STUCK.value),
     )
 
 

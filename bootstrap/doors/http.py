@@ -93,7 +93,7 @@ class HttpDoor:
             (b"content-type", EAP_TYPE.encode()),
             (b"onward-eap", _verdict(reply)),
         ]
-        if not token:
+        if reply.token and reply.token != token:
             headers.append((b"location", b"/eap/" + reply.token.encode()))
         await _answer(
             send, 201 if not token and reply.verdict is Verdict.CONTINUE else 200, reply.body, headers

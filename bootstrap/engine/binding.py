@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -9,6 +10,11 @@ from typing import Any, Protocol
 from bootstrap.contract import Env, Inbound, Outcome, Reply
 from bootstrap.engine.store.contract import Record
 from devices.services.progress import Progress
+
+
+def token_digest(token: str) -> bytes | None:
+    """What a session keeps of its conversation's token; None when there is no conversation."""
+    return hashlib.sha256(token.encode()).digest() if token else None
 
 
 @dataclass(frozen=True, slots=True)

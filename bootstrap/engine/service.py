@@ -12,7 +12,7 @@ from django.db import transaction
 from bootstrap.contract import Env, Inbound, Outcome, Reply, Via
 from bootstrap.engine import envelope
 from bootstrap.engine.admission import Admission
-from bootstrap.engine.binding import Binding, Effects, Received
+from bootstrap.engine.binding import Binding, Effects, Received, token_digest
 from bootstrap.engine.envelope import Envelope
 from bootstrap.engine.live import publish_on_commit
 from bootstrap.engine.store import Change, EventRow, NextRow, Record, Store
@@ -51,7 +51,7 @@ class Engine:
         if received.reply is not None:
             return received.reply
         digest = hashlib.sha256(received.token.encode() + b"\0" + inbound.body).digest()
-        token = hashlib.sha256(received.token.encode()).digest() if received.token else None
+        token = token_digest(received.token)
         admitted = False
         for _attempt in range(ATTEMPTS_MAX):
             found = self._store.load(binding.protocol, token=token, locator=received.locator)
@@ -63,11 +63,11 @@ class Engine:
             if found is None and not admitted:
                 self._admission.admit(inbound.source)
                 admitted = True
-            before = found or _stranger(binding, received, inbound, env)
+            before = _guest(found, received) or _stranger(binding, received, inbound, env)
             state = binding.thaw(opened.state) if opened else binding.initial(received, inbound)
             material = _material(before)
             outcome = binding.step(state, received, before, material, env)
-            reply = replace(outcome.reply, token=received.token)
+            reply = replace(outcome.reply, token=outcome.reply.token or received.token)
             if not outcome.keep:
                 return reply
             if found is not None and outcome.locator not in (None, found.locator):
@@ -161,6 +161,13 @@ def build_change(
     return Change(
         before, after, events, effects.progress, _next_row(binding, outcome), due=effects.wake_onboarding
     )
+
+
+def _guest(found: Record | None, received: Received) -> Record | None:
+    """A session that nobody has claimed yet is a guest of whoever owns the way it comes in now."""
+    if found is None or found.device_id is not None:
+        return found
+    return replace(found, organization_id=received.organization_id)
 
 
 def _stranger(binding: Binding, received: Received, inbound: Inbound, env: Env) -> Record:
