@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop as N_
+from django.utils.translation import gettext_noop as later
 
 from bootstrap.bindings.problems import ClaimProblem, ClaimRefused
 
@@ -32,6 +32,8 @@ class Entry:
     tone: str = "warn"
     buttons: tuple[Button, ...] = ()
     status: int = 409
+    short: str = ""
+    """Without values, for lists; empty where the sentence has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,84 +48,90 @@ class Said:
     buttons: tuple[Button, ...]
 
 
-YOU, DEVICE, MANAGER, SELLER = N_("You"), N_("The device"), N_("A manager"), N_("The seller or the maker")
-SCAN = Button(N_("Scan again"), "add")
-OPEN = Button(N_("Open the device"), "device")
-LIST = Button(N_("My devices"), "devices")
+YOU, DEVICE, MANAGER, SELLER = (
+    later("You"),
+    later("The device"),
+    later("A manager"),
+    later("The seller or the maker"),
+)
+SCAN = Button(later("Scan again"), "add")
+OPEN = Button(later("Open the device"), "device")
+LIST = Button(later("My devices"), "devices")
 
 PROBLEMS: dict[ClaimProblem, Entry] = {
     ClaimProblem.UNREADABLE: Entry(
-        N_("This is not a code we know."),
-        N_("Scan the code that the device itself shows. A photo works too."),
+        later("This is not a code we know."),
+        later("Scan the code that the device itself shows. A photo works too."),
         YOU,
         buttons=(SCAN,),
         status=400,
     ),
     ClaimProblem.NOT_YET: Entry(
-        N_("This is a %(kind)s code. Onward cannot add such devices yet."),
-        N_("Look whether the device can show an Onward or EAP-NOOB code as well."),
+        later("This is a %(kind)s code. Onward cannot add such devices yet."),
+        later("Look whether the device can show an Onward or EAP-NOOB code as well."),
         SELLER,
         buttons=(SCAN,),
         status=400,
     ),
     ClaimProblem.UNKNOWN_DEVICE: Entry(
-        N_("No device with this code is waiting here."),
-        N_("Switch the device off and on, and scan the new code that it shows."),
+        later("No device with this code is waiting here."),
+        later("Switch the device off and on, and scan the new code that it shows."),
         YOU,
         buttons=(SCAN,),
         status=404,
     ),
     ClaimProblem.WRONG_CODE: Entry(
-        N_("That code does not match. %(tries_left)s tries left."),
-        N_("Scan the code that the device shows now."),
+        later("That code does not match. %(tries_left)s tries left."),
+        later("Scan the code that the device shows now."),
         YOU,
         "bad",
         (SCAN,),
         422,
     ),
     ClaimProblem.WRONG_CODE_RESET: Entry(
-        N_("That code did not match, and it was the last try. The device starts pairing again by itself."),
-        N_("Wait until it shows a new code, then scan that one."),
+        later("That code did not match, and it was the last try. The device starts pairing again by itself."),
+        later("Wait until it shows a new code, then scan that one."),
         YOU,
         "bad",
         (SCAN,),
         422,
     ),
     ClaimProblem.EXPIRED: Entry(
-        N_("The code changed. Scan the new one."),
-        N_("The device shows a new code as soon as it has spoken to us again."),
+        later("The code changed. Scan the new one."),
+        later("The device shows a new code as soon as it has spoken to us again."),
         YOU,
         buttons=(SCAN,),
         status=410,
     ),
-    ClaimProblem.ALREADY_MINE: Entry(N_("You already have this device."), tone="ok", buttons=(OPEN,)),
+    ClaimProblem.ALREADY_MINE: Entry(later("You already have this device."), tone="ok", buttons=(OPEN,)),
     ClaimProblem.ADDED_BY_COLLEAGUE: Entry(
-        N_("A colleague added this device already."), tone="ok", buttons=(OPEN,)
+        later("A colleague added this device already."), tone="ok", buttons=(OPEN,)
     ),
     ClaimProblem.OTHER_OWNER: Entry(
-        N_("This device already has an owner."),
-        N_("If you bought it used, ask the seller to release it, or reset it as its manual says."),
+        later("This device already has an owner."),
+        later("If you bought it used, ask the seller to release it, or reset it as its manual says."),
         SELLER,
         "bad",
         (LIST,),
     ),
     ClaimProblem.ALREADY_RECEIVED: Entry(
-        N_("Already received, nothing more to do."),
-        N_("The device is about to prove itself."),
+        later("Already received, nothing more to do."),
+        later("The device is about to prove itself."),
         tone="ok",
         buttons=(OPEN,),
     ),
     ClaimProblem.NO_RIGHT: Entry(
-        N_("Your role may look at devices, but not add any."),
-        N_("Ask an owner or admin of the organization to make you an operator."),
+        later("Your role may look at devices, but not add any."),
+        later("Ask an owner or admin of the organization to make you an operator."),
         MANAGER,
         buttons=(LIST,),
         status=403,
     ),
     ClaimProblem.SERIAL_NOT_EXPECTED: Entry(
-        N_("The device says its serial number is %(serial)s, and nobody here expects that one."),
-        N_(
-            "Compare it with the printed label. If they differ, do not use the device. If they agree, a manager can add the number to the expected ones."
+        later("The device says its serial number is %(serial)s, and nobody here expects that one."),
+        later(
+            "Compare it with the printed label. If they differ, do not use the device. "
+            "If they agree, a manager can add the number to the expected ones."
         ),
         MANAGER,
         "bad",
@@ -131,114 +139,134 @@ PROBLEMS: dict[ClaimProblem, Entry] = {
         403,
     ),
     ClaimProblem.WAS_HERE_BEFORE: Entry(
-        N_("You have a device with the serial number %(serial)s already."),
-        N_("Say whether this is the same one after a reset, or another."),
+        later("You have a device with the serial number %(serial)s already."),
+        later("Say whether this is the same one after a reset, or another."),
         YOU,
         "info",
     ),
     ClaimProblem.NOBODY_WITH_SERIAL: Entry(
-        N_("No waiting device says that its serial number is %(serial)s."),
-        N_("Check each character, and that the device is on and near its network."),
+        later("No waiting device says that its serial number is %(serial)s."),
+        later("Check each character, and that the device is on and near its network."),
         YOU,
         status=404,
     ),
     ClaimProblem.SEVERAL_WITH_SERIAL: Entry(
-        N_("More than one waiting device says that its serial number is %(serial)s."),
-        N_("Switch all but yours off and wait a minute, or let the device show its code instead."),
+        later("More than one waiting device says that its serial number is %(serial)s."),
+        later("Switch all but yours off and wait a minute, or let the device show its code instead."),
         YOU,
         "bad",
     ),
     ClaimProblem.WRONG_DIRECTION: Entry(
-        N_("This device does not take part in this kind of code."),
-        N_("If it has a screen, scan its code; if it has a camera or keypad, let it read ours."),
+        later("This device does not take part in this kind of code."),
+        later("If it has a screen, scan its code; if it has a camera or keypad, let it read ours."),
         YOU,
         buttons=(SCAN,),
     ),
     ClaimProblem.TOO_MANY_TRIES: Entry(
-        N_("Too many wrong codes in a minute."), N_("Wait a minute, then scan again."), YOU, status=429
+        later("Too many wrong codes in a minute."), later("Wait a minute, then scan again."), YOU, status=429
     ),
     ClaimProblem.NOT_WAITING: Entry(
-        N_("This device is not waiting to be added."),
-        N_("It was set up before. Reset it as its manual says, and scan the new code."),
+        later("This device is not waiting to be added."),
+        later("It was set up before. Reset it as its manual says, and scan the new code."),
         YOU,
         buttons=(SCAN,),
     ),
 }
 
-PROVE, RESET = N_("Keep it powered on."), N_("Reset the device, then scan its new code.")
+PROVE, RESET = later("Keep it powered on."), later("Reset the device, then scan its new code.")
 
 EVENTS: dict[str, Entry] = {
-    "eap-noob.initial.done": Entry(N_("The device introduced itself and waits for a person."), tone="ok"),
+    "eap-noob.initial.done": Entry(later("The device introduced itself and waits for a person."), tone="ok"),
     "eap-noob.waiting": Entry(
-        N_("The device asked again; it comes back in %(sleep_seconds)s s."), tone="info"
+        later("The device asked again; it comes back in %(sleep_seconds)s s."),
+        tone="info",
+        short=later("Waits for the code"),
     ),
-    "eap-noob.completed": Entry(N_("The device proved itself. Keys are in place."), tone="ok"),
-    "eap-noob.reconnected": Entry(N_("The device came back and proved itself again."), tone="ok"),
+    "eap-noob.completed": Entry(later("The device proved itself. Keys are in place."), tone="ok"),
+    "eap-noob.reconnected": Entry(later("The device came back and proved itself again."), tone="ok"),
     "eap-noob.convention.other": Entry(
-        N_("The device follows another reading of the specification (%(detail)s); we remember that."),
+        later("The device follows another reading of the specification (%(detail)s); we remember that."),
         tone="info",
     ),
     "eap-noob.error.sent": Entry(
-        N_("We answered with error %(code)s: %(text)s."), N_("The device tries again by itself."), DEVICE
+        later("We answered with error %(code)s: %(text)s."),
+        later("The device tries again by itself."),
+        DEVICE,
+        short=later("An exchange ended in an error"),
     ),
     "eap-noob.error.received": Entry(
-        N_("The device answered with error %(code)s: %(text)s."), N_("It tries again by itself."), DEVICE
+        later("The device answered with error %(code)s: %(text)s."),
+        later("It tries again by itself."),
+        DEVICE,
+        short=later("An exchange ended in an error"),
     ),
     "eap-noob.oob.rejected": Entry(
-        N_("The device no longer knew the code; it was too old."), N_("Scan the code that it shows now."), YOU
+        later("The device no longer knew the code; it was too old."),
+        later("Scan the code that it shows now."),
+        YOU,
     ),
     "eap-noob.state-mismatch": Entry(
-        N_("The device remembers an association that we do not have."), RESET, YOU, "bad"
+        later("The device remembers an association that we do not have."), RESET, YOU, "bad"
     ),
     "eap-noob.last-response-lost": Entry(
-        N_("The last message of pairing was lost: the device thinks it is done, we do not."),
+        later("The last message of pairing was lost: the device thinks it is done, we do not."),
         RESET,
         YOU,
         "bad",
     ),
-    "eap-noob.suite.rolled-back": Entry(N_("The device went back to its previous keys."), tone="info"),
+    "eap-noob.suite.rolled-back": Entry(later("The device went back to its previous keys."), tone="info"),
     "provisioning.fetched": Entry(
-        N_("The device fetched version %(version)s of its plan (%(items)s items)."), tone="ok"
+        later("The device fetched version %(version)s of its plan (%(items)s items)."),
+        tone="ok",
+        short=later("Fetched its plan"),
     ),
     "provisioning.reported": Entry(
-        N_("The device reported: %(ok)s items done, %(failed)s failed."), tone="ok"
+        later("The device reported: %(ok)s items done, %(failed)s failed."),
+        tone="ok",
+        short=later("Applied its plan"),
     ),
     "provisioning.item-failed": Entry(
-        N_("The device could not apply %(item)s: %(detail)s."),
-        N_("Change the plan, or look at the device."),
+        later("The device could not apply %(item)s: %(detail)s."),
+        later("Change the plan, or look at the device."),
         MANAGER,
         "bad",
+        short=later("Could not apply a part of its plan"),
     ),
-    "provisioning.online": Entry(N_("The device is in normal operation."), tone="ok"),
-    "claim.confirmed": Entry(N_("%(person)s confirmed the device."), tone="ok"),
-    "claim.offered": Entry(N_("%(person)s showed a code for the device to read."), tone="info"),
-    "claim.cancelled": Entry(N_("%(person)s withdrew the code."), tone="info"),
-    "claim.expired": Entry(N_("The code ran out before the device read it."), N_("Show a new one."), YOU),
-    "claim.merged": Entry(N_("This is a device you had before; its history goes on."), tone="info"),
-    "claim.wrong-code": Entry(N_("Somebody tried a wrong code; %(tries_left)s tries left."), tone="warn"),
-    "claim.superseded": Entry(N_("The device's own code was scanned by somebody else."), tone="warn"),
+    "provisioning.online": Entry(later("The device is in normal operation."), tone="ok"),
+    "claim.confirmed": Entry(later("%(person)s confirmed the device."), tone="ok"),
+    "claim.offered": Entry(later("%(person)s showed a code for the device to read."), tone="info"),
+    "claim.cancelled": Entry(later("%(person)s withdrew the code."), tone="info"),
+    "claim.expired": Entry(
+        later("The code ran out before the device read it."), later("Show a new one."), YOU
+    ),
+    "claim.merged": Entry(later("This is a device you had before; its history goes on."), tone="info"),
+    "claim.wrong-code": Entry(later("Somebody tried a wrong code; %(tries_left)s tries left."), tone="warn"),
+    "claim.superseded": Entry(later("The device's own code was scanned by somebody else."), tone="warn"),
     "onboarding.reminder": Entry(
-        N_("The device has been silent for %(silent_seconds)s s."), N_("Check power and network."), YOU
+        later("The device has been silent for %(silent_seconds)s s."),
+        later("Check power and network."),
+        YOU,
+        short=later("Silent for a while"),
     ),
     "onboarding.silent": Entry(
-        N_("The device stopped answering."),
-        N_("Check power and network; it goes on where it was."),
+        later("The device stopped answering."),
+        later("Check power and network; it goes on where it was."),
         YOU,
         "bad",
     ),
-    "onboarding.done": Entry(N_("Onboarded after %(seconds)s s."), tone="ok"),
-    "onboarding.stuck": Entry(N_("The device cannot go on by itself."), "", YOU, "bad"),
-    "onboarding.bootstrap": Entry(N_("The device goes on."), tone="info"),
-    "onboarding.provision": Entry(N_("The device goes on with its settings."), tone="info"),
+    "onboarding.done": Entry(later("Onboarded after %(seconds)s s."), tone="ok"),
+    "onboarding.stuck": Entry(later("The device cannot go on by itself."), "", YOU, "bad"),
+    "onboarding.bootstrap": Entry(later("The device goes on."), tone="info"),
+    "onboarding.provision": Entry(later("The device goes on with its settings."), tone="info"),
     "onboarding.online": Entry(
-        N_("The device has its settings; now it should report from operation."), tone="info"
+        later("The device has its settings; now it should report from operation."), tone="info"
     ),
     "onboarding.certificate-unavailable": Entry(
-        N_("The plan wants a certificate, but this portal does not issue any yet."), "", MANAGER
+        later("The plan wants a certificate, but this portal does not issue any yet."), "", MANAGER
     ),
-    "device.renamed": Entry(N_("%(person)s changed its name or room."), tone="info"),
-    "device.updated": Entry(N_("%(person)s changed its name, room or plan."), tone="info"),
-    "device.retired": Entry(N_("%(person)s took the device out of service."), tone="info"),
+    "device.renamed": Entry(later("%(person)s changed its name or room."), tone="info"),
+    "device.updated": Entry(later("%(person)s changed its name, room or plan."), tone="info"),
+    "device.retired": Entry(later("%(person)s took the device out of service."), tone="info"),
 }
 
 
@@ -276,6 +304,9 @@ def event(code: str, detail: Mapping[str, Any]) -> Said:
     return _say(code, EVENTS.get(code, Entry("", tone="info")), detail)
 
 
-def reason(code: str) -> Said:
-    """Why a device is stuck, from the code in its row."""
-    return event(code, {})
+def short(code: str) -> str:
+    """A code in a few words without values, for lists."""
+    entry = EVENTS.get(code)
+    if entry is None:
+        return code
+    return _(entry.short or entry.sentence)

@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop as N_
+from django.utils.translation import gettext_noop as later
 
 from bootstrap.engine.models import Event, Session
 from devices.models import Device, DeviceState, Onboarding, OnboardingStep
@@ -17,12 +17,12 @@ from portal import catalogue
 
 HISTORY_MAX = 200
 STEPS = (
-    N_("You confirmed the device"),
-    N_("Device proves itself"),
-    N_("Certificate and settings"),
-    N_("Online"),
+    later("You confirmed the device"),
+    later("Device proves itself"),
+    later("Certificate and settings"),
+    later("Online"),
 )
-_POSITION = {
+POSITION = {
     OnboardingStep.BOOTSTRAP: 1,
     OnboardingStep.PROVISION: 2,
     OnboardingStep.ONLINE: 3,
@@ -78,7 +78,7 @@ def timeline(device: Device, history: int = HISTORY_MAX) -> Timeline:
         session.protocol: session for session in Session.objects.filter(device=device).order_by("seen_at")
     }
     events = list(_events(device).order_by("-id")[:history])
-    position = _POSITION[OnboardingStep(onboarding.step)] if onboarding else 4
+    position = POSITION[OnboardingStep(onboarding.step)] if onboarding else 4
     session = sessions.get("eap-noob")
     next_at = session.next_at if session and position <= 1 else None
     said = _where(device, position, events)
@@ -110,7 +110,16 @@ def _where(device: Device, position: int, events: list[Event]) -> catalogue.Said
     if device.state == DeviceState.STUCK:
         newest = next((event for event in events if event.code == device.reason), None)
         return catalogue.event(device.reason or "onboarding.stuck", newest.detail if newest else {})
-    waits = {
+    place = 0 if device.state == DeviceState.WAITING else position
+    sentence, fix = wait_sentences()[place]
+    if device.state in (DeviceState.RETIRED, DeviceState.REVOKED, DeviceState.SUSPENDED):
+        sentence, fix = _("This device was taken out of service."), ""
+    return catalogue.Said("", sentence, fix, "", "info", ())
+
+
+def wait_sentences() -> dict[int, tuple[str, str]]:
+    """By the number of the step it is at: what it waits for, and what helps."""
+    return {
         0: (_("Waiting for the device to read the code."), _("Hold the code to its camera, or type it.")),
         1: (_("Waiting for the device to ask again."), _("Keep it powered on.")),
         2: (_("The device fetches its settings."), _("Keep it powered on and in reach of its network.")),
@@ -120,11 +129,6 @@ def _where(device: Device, position: int, events: list[Event]) -> catalogue.Said
         ),
         4: (_("Everything is done."), ""),
     }
-    place = 0 if device.state == DeviceState.WAITING else position
-    sentence, fix = waits[place]
-    if device.state in (DeviceState.RETIRED, DeviceState.REVOKED, DeviceState.SUSPENDED):
-        sentence, fix = _("This device was taken out of service."), ""
-    return catalogue.Said("", sentence, fix, "", "info", ())
 
 
 def _steps(

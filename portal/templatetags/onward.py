@@ -12,9 +12,10 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
-from devices.models import Device, DeviceState
+from devices.models import Device, DeviceState, OnboardingStep
 from portal import catalogue
 from portal.icons import ICONS
+from portal.timeline import POSITION, wait_sentences
 
 register = template.Library()
 
@@ -81,11 +82,13 @@ def method_name(device: Device) -> str:
 @register.simple_tag
 def where(device: Device) -> str:
     """The step it is at, or why it is stuck, in one sentence."""
-    if device.state == DeviceState.STUCK and device.reason:
-        return catalogue.reason(device.reason).sentence
-    if device.state == DeviceState.ONBOARDED or not device.step:
-        return ""
-    return catalogue.event(device.step, {}).sentence
+    if device.state == DeviceState.STUCK:
+        return catalogue.short(device.reason or "onboarding.stuck")
+    if device.state == DeviceState.WAITING:
+        return wait_sentences()[0][0]
+    if device.state == DeviceState.ONBOARDING and hasattr(device, "onboarding"):
+        return wait_sentences()[POSITION[OnboardingStep(device.onboarding.step)]][0]
+    return ""
 
 
 @register.filter
