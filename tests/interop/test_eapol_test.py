@@ -211,7 +211,7 @@ class Run(NamedTuple):
     seconds: float
 
 
-async def _eapol_test(folder: Path, door: RadiusAddress, network: dict[str, str], *options: str) -> Run:
+async def eapol_test(folder: Path, door: RadiusAddress, network: dict[str, str], *options: str) -> Run:
     program = _binary("eapol_test", "eapoltest")
     lines = "".join(f"  {key}={value}\n" for key, value in {"key_mgmt": "WPA-EAP", **network}.items())
     config = folder / "network.conf"
@@ -226,15 +226,15 @@ async def _eapol_test(folder: Path, door: RadiusAddress, network: dict[str, str]
     return Run(process.returncode, output.decode(errors="replace"), time.monotonic() - started)
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     return f'"{text}"'
 
 
-PSK_NETWORK = {"eap": "PSK", "password": PSK.hex(), "identity": _quoted("psk@example.com")}
+PSK_NETWORK = {"eap": "PSK", "password": PSK.hex(), "identity": quoted("psk@example.com")}
 OTHER_METHODS = {
-    "PSK": {**PSK_NETWORK, "identity": _quoted(NOOB_IDENTITY)},
-    "MD5": {"eap": "MD5", "identity": _quoted(NOOB_IDENTITY), "password": _quoted("x")},
-    "PEAP": {"eap": "PEAP", "identity": _quoted(NOOB_IDENTITY), "password": _quoted("x")},
+    "PSK": {**PSK_NETWORK, "identity": quoted(NOOB_IDENTITY)},
+    "MD5": {"eap": "MD5", "identity": quoted(NOOB_IDENTITY), "password": quoted("x")},
+    "PEAP": {"eap": "PEAP", "identity": quoted(NOOB_IDENTITY), "password": quoted("x")},
 }
 
 
@@ -242,7 +242,7 @@ OTHER_METHODS = {
 async def test_a_peer_without_noob_is_offered_it_declines_and_is_rejected_at_once(
     radius_door, tmp_path, method
 ):
-    run = await _eapol_test(tmp_path, radius_door, OTHER_METHODS[method], "-t", "10")
+    run = await eapol_test(tmp_path, radius_door, OTHER_METHODS[method], "-t", "10")
     assert run.code == 252, run.output
     assert "vendor 0 method 56" in run.output
     assert "EAP: Building EAP-Nak" in run.output
@@ -254,14 +254,14 @@ async def test_a_peer_without_noob_is_offered_it_declines_and_is_rejected_at_onc
 
 async def test_a_wrong_secret_is_met_with_silence(radius_door, tmp_path):
     wrong = radius_door._replace(secret="not the secret")
-    run = await _eapol_test(tmp_path, wrong, OTHER_METHODS["PSK"], "-t", "4")
+    run = await eapol_test(tmp_path, wrong, OTHER_METHODS["PSK"], "-t", "4")
     assert run.code == 252, run.output
     assert "EAPOL test timed out" in run.output
     assert "Received RADIUS message" not in run.output
 
 
 async def test_the_first_attribute_a_foreign_client_sees_is_message_authenticator(radius_door, tmp_path):
-    run = await _eapol_test(tmp_path, radius_door, OTHER_METHODS["PSK"], "-t", "10")
+    run = await eapol_test(tmp_path, radius_door, OTHER_METHODS["PSK"], "-t", "10")
     replies = run.output.split("Received RADIUS message")[1:]
     assert len(replies) == 2, run.output
     for reply in replies:
@@ -273,7 +273,7 @@ async def test_attributes_of_real_access_points_do_not_disturb(radius_door, tmp_
     """Called-Station-Id, NAS-Identifier, Chargeable-User-Identity, two Proxy-States, a Cisco attribute."""
     more = ("-N30:s:02-00-00-00-00-02:ssid", "-N32:s:ap-7", "-N89:d:0", "-N33:x:0102", "-N33:x:03",
             "-N26:x:00000009010d73756273637269626572")  # fmt: skip
-    run = await _eapol_test(tmp_path, radius_door, OTHER_METHODS["PSK"], "-t", "10", *more)
+    run = await eapol_test(tmp_path, radius_door, OTHER_METHODS["PSK"], "-t", "10", *more)
     assert "Access-Reject" in run.output, run.output
     assert "Attribute 33 (Proxy-State) length=4" in run.output.split("Received RADIUS message")[-1]
     assert run.seconds < 5
@@ -281,7 +281,7 @@ async def test_attributes_of_real_access_points_do_not_disturb(radius_door, tmp_
 
 async def test_a_foreign_peer_is_accepted_and_finds_the_mppe_keys_right(tmp_path):
     async with _door(PskServer(PSK)) as address:
-        run = await _eapol_test(tmp_path, address, PSK_NETWORK, "-t", "10", "-r", "2")
+        run = await eapol_test(tmp_path, address, PSK_NETWORK, "-t", "10", "-r", "2")
     assert run.code == 0, run.output
     assert run.output.rstrip().endswith("SUCCESS")
     assert "MPPE keys OK: 3  mismatch: 0" in run.output
@@ -289,7 +289,7 @@ async def test_a_foreign_peer_is_accepted_and_finds_the_mppe_keys_right(tmp_path
 
 async def test_a_foreign_peer_with_another_key_is_rejected(tmp_path):
     async with _door(PskServer(PSK[::-1])) as address:
-        run = await _eapol_test(tmp_path, address, PSK_NETWORK, "-t", "10")
+        run = await eapol_test(tmp_path, address, PSK_NETWORK, "-t", "10")
     assert run.code == 252
     assert "Access-Reject" in run.output
     assert "EAP: Received EAP-Failure" in run.output
