@@ -25,6 +25,8 @@ _stop = threading.Event()
 SWEEP_HEART = "sweep"
 SWEEP_STALE_SECONDS = 20.0
 """Ten rounds without a sweep: the schedule's process is dead, or nothing comes out of the queue any more."""
+LEAVE_SECONDS = 5.0
+"""For an orderly end before we just go; the supervisor starts another worker."""
 
 
 @setup_logging.connect
@@ -50,7 +52,9 @@ def _beat(**_kwargs: Any) -> None:
             if schedules and time.time() - sweeping.stat().st_mtime > SWEEP_STALE_SECONDS:
                 structlog.get_logger(__name__).error("worker.no-sweep", seconds=SWEEP_STALE_SECONDS)
                 os.kill(os.getpid(), signal.SIGTERM)
-                return
+                _stop.wait(LEAVE_SECONDS)
+                # A pool that lost a child in the middle of a task waits for it for ever.
+                os._exit(os.EX_SOFTWARE)
             heart_path("worker").touch()
 
     heart_path("worker").touch()

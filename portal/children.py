@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import os
 import signal
 import sys
 import time
@@ -73,6 +74,7 @@ class Supervisor:
             )
             log.info("child.started", name=child.name, pid=child.process.pid)
             code = await child.process.wait()
+            _clear(child.process.pid)
             if self._stopping.is_set():
                 return
             if time.monotonic() - started > CALM_SECONDS:
@@ -95,6 +97,13 @@ class Supervisor:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+        _clear(process.pid)
+
+
+def _clear(leader: int) -> None:
+    """End what a child left behind in its session, as a killed worker leaves its pool."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 def manage(*words: str) -> list[str]:
