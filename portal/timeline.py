@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import QuerySet
@@ -16,6 +16,8 @@ from devices.models import Device, DeviceState, Onboarding, OnboardingStep
 from portal import catalogue
 
 HISTORY_MAX = 200
+SAME_MOMENT = timedelta(seconds=2)
+"""A claim's line may be a little older than the onboarding it starts."""
 STEPS = (
     later("You confirmed the device"),
     later("Device proves itself"),
@@ -51,7 +53,8 @@ class Line:
     level: str
     said: catalogue.Said
     via: str
-    detail: dict[str, Any]
+    facts: tuple[tuple[str, Any], ...]
+    """The values behind the sentence, for engineers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,12 @@ def _events(device: Device) -> QuerySet[Event]:
 
 def _line(event: Event) -> Line:
     return Line(
-        event.pk, event.at, event.level, catalogue.event(event.code, event.detail), event.via, event.detail
+        event.pk,
+        event.at,
+        event.level,
+        catalogue.event(event.code, event.detail),
+        event.via,
+        tuple(event.detail.items()),
     )
 
 
@@ -161,7 +169,7 @@ def _reached(device: Device, onboarding: Onboarding | None) -> dict[int, int]:
     if onboarding is None:
         return {}
     codes = [code for marks in _MARKS.values() for code in marks]
-    since = _events(device).filter(code__in=codes, at__gte=onboarding.started_at).order_by("id")
+    since = _events(device).filter(code__in=codes, at__gte=onboarding.started_at - SAME_MOMENT).order_by("id")
     first: dict[str, datetime] = {}
     for code, at in since.values_list("code", "at")[:50]:
         first.setdefault(code, at)

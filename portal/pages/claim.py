@@ -27,9 +27,8 @@ CAMERA_POLICY = "camera=(self), microphone=(), geolocation=()"
 
 
 def _private(answer: HttpResponse) -> HttpResponse:
-    """No cache, no referrer: what was in the address does not travel on."""
+    """In no cache. (A form needs a referrer policy that leaves Origin alone, or it looks forged.)"""
     answer["Cache-Control"] = "no-store"
-    answer["Referrer-Policy"] = "no-referrer"
     return answer
 
 
@@ -38,10 +37,12 @@ def landing(request: HttpRequest) -> HttpResponse:
     """``/n?P=…&N=…&H=…``: what the code of an EAP-NOOB device opens (RFC 9140 appendix D)."""
     query = request.META.get("QUERY_STRING", "")
     if not query or len(query) > QUERY_MAX_LENGTH:
-        return _private(_refused(request, ClaimRefused(ClaimProblem.UNREADABLE)))
-    name = pending.keep(request, query)
-    answer = redirect("claim", name)
-    answer.status_code = 303
+        answer = _refused(request, ClaimRefused(ClaimProblem.UNREADABLE))
+    else:
+        answer = redirect("claim", pending.keep(request, query))
+        answer.status_code = 303
+    # What was in the address does not travel on.
+    answer["Referrer-Policy"] = "no-referrer"
     return _private(answer)
 
 
