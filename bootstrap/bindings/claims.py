@@ -22,7 +22,7 @@ from bootstrap.bindings.problems import ClaimProblem, ClaimRefused
 from bootstrap.contract import Env, Level, Milestone, Note, Outcome, Reply
 from bootstrap.engine import envelope
 from bootstrap.engine.models import Session
-from bootstrap.engine.onboarding import offer_release
+from bootstrap.engine.onboarding import offer_end, offer_release
 from bootstrap.engine.service import deliver
 from bootstrap.engine.store import Record
 from bootstrap.engine.store import django as store
@@ -132,15 +132,16 @@ def _confirm(
     _refuse_outcome(result.outcome, record, tries_left=result.tries_left)
     words = _words(record)
     _refuse_serial(words, membership.organization)
-    onto = _merge_target(words, membership.organization, merge)
+    onto = _own_device(record, membership) or _merge_target(words, membership.organization, merge)
     device = claim_record(
         membership, words, Claim.Direction.DEVICE_TO_SERVER, onto=onto, name=name, room=room
     )
 
     def take(current: EapState, now: Record, when: Env) -> Outcome[EapState]:
         taken = noob.oob_receive(current.association, oob, when, facts)
+        _refuse_outcome(taken.outcome, now, tries_left=taken.tries_left)
         notes = [Note("claim.confirmed", Level.SUCCESS, {"person": str(membership.user)})]
-        if onto is not None:
+        if onto is not None and onto.pk != record.device_id:
             notes.append(Note("claim.merged", Level.INFO, {"device": onto.pk}))
         return _local(current, taken.state, tuple(notes), Milestone.CONFIRMED)
 
@@ -158,7 +159,7 @@ def offer(
     with _counted_tries(membership), transaction.atomic():
         record, state = _waiting_one(membership, serial.strip(), session_id)
         assert record.id is not None
-        mine = Device.objects.filter(pk=record.device_id or 0, organization=membership.organization).first()
+        mine = _own_device(record, membership)
         if not noob.can_make_oob(state.association):
             problem = ClaimProblem.WRONG_DIRECTION
             if state.association.state != ServerState.WAITING_FOR_OOB:
@@ -186,11 +187,27 @@ def offer(
     return Offer(sticker.encode(oob, settings.SERVER_URL), claim.pk, device.pk, expires_at)
 
 
+def offered(claim: Claim, membership: Membership) -> Offer | None:
+    """The code of an open offer once more, while it is good. Reads only; raises ClaimRefused."""
+    _need_right(membership)
+    record = store.load_id(claim.session_id)
+    if record is None or claim.state != Claim.State.OPEN or claim.organization_id != membership.organization_id:
+        return None
+    association = _open(record).association
+    oob = noob.oob_again(association, live_env())
+    if oob is None:
+        return None
+    expires_at = datetime.fromtimestamp(noob.oob_expires_at(association, oob) or 0, UTC)
+    return Offer(sticker.encode(oob, settings.SERVER_URL), claim.pk, claim.device_id, expires_at)
+
+
 def cancel(claim: Claim, membership: Membership) -> None:
     """Withdraw an open offer: the code dies at once, and the device waits for somebody again."""
     _need_right(membership)
+    if claim.organization_id != membership.organization_id:
+        raise ClaimRefused(ClaimProblem.NO_RIGHT)
     with transaction.atomic():
-        if claim.state != Claim.State.OPEN:
+        if not Claim.objects.select_for_update().filter(pk=claim.pk, state=Claim.State.OPEN).exists():
             return
 
         def withdraw(current: EapState, now: Record, when: Env) -> Outcome[EapState]:
@@ -199,15 +216,13 @@ def cancel(claim: Claim, membership: Membership) -> None:
 
         with suppress(ClaimRefused):  # the session may be gone already, and the code with it
             _deliver(claim.session_id, withdraw, live_env())
-        claim.state = Claim.State.EXPIRED
-        claim.save(update_fields=["state"])
-        offer_release(claim)
+        offer_end(claim.pk)
 
 
 def waiting(organization: Organization, limit: int = 100) -> list[Candidate]:
     """Strangers that came the organization's own way, newest first."""
     rows = Session.objects.filter(
-        organization=organization, device=None, protocol=eap_noob.PROTOCOL, milestone=Milestone.WAITING.value
+        organization=organization, device=None, protocol=eap_noob.PROTOCOL, phase__in=_WAITING_PHASES
     ).order_by("-seen_at")[: min(limit, WAITING_MAX)]
     found = []
     for row in rows:
@@ -221,15 +236,16 @@ def waiting(organization: Organization, limit: int = 100) -> list[Candidate]:
 def _waiting_one(membership: Membership, serial: str, session_id: int | None) -> tuple[Record, EapState]:
     """The one waiting session that is meant; raises ClaimRefused when there is none, or more than one."""
     organization = membership.organization
-    rows = Session.objects.filter(protocol=eap_noob.PROTOCOL, phase__in=_WAITING_PHASES)
+    rows = Session.objects.filter(protocol=eap_noob.PROTOCOL)
     if session_id is not None:
         rows = rows.filter(pk=session_id, organization=organization)
     elif serial:
-        rows = rows.filter(serial=serial)
+        rows = rows.filter(serial=serial, phase__in=_WAITING_PHASES)
     else:
         raise ClaimRefused(ClaimProblem.NOBODY_WITH_SERIAL, serial="")
     mine = list(rows.filter(organization=organization).order_by("-seen_at")[:WAITING_MAX])
-    free = mine or list(rows.filter(device=None).order_by("-seen_at")[:WAITING_MAX])
+    # A guest of another organization is not for us to find, whatever its serial number.
+    free = mine or list(rows.filter(device=None, organization=None).order_by("-seen_at")[:WAITING_MAX])
     if not free:
         raise ClaimRefused(ClaimProblem.NOBODY_WITH_SERIAL, serial=serial)
     if len(free) > 1:
@@ -243,6 +259,11 @@ def _waiting_one(membership: Membership, serial: str, session_id: int | None) ->
 
 
 _WAITING_PHASES = ("Waiting for OOB",)
+
+
+def _own_device(record: Record, membership: Membership) -> Device | None:
+    """The device of this organization that the session belongs to already: by an offer, most of the time."""
+    return Device.objects.filter(pk=record.device_id or 0, organization=membership.organization).first()
 
 
 def _find(peer_id: str) -> tuple[Record, EapState]:
@@ -381,7 +402,7 @@ def _candidate(
         phase=record.phase,
         own_way=record.organization_id == owner.pk,
         expected=expected,
-        merge_with=old.pk if old else None,
+        merge_with=old.pk if old and old.pk != record.device_id else None,
         shows_code=bool(association.dirp & Direction.PEER_TO_SERVER),
         reads_code=bool(association.dirp & Direction.SERVER_TO_PEER),
     )

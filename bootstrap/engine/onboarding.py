@@ -44,6 +44,7 @@ def advance(device_id: int) -> None:
         )
         if onboarding is None or onboarding.device.state in FINAL:
             return
+        _heal(onboarding)
         while _step(onboarding):
             continue
         onboarding.save()
@@ -75,6 +76,16 @@ def _look_after(device_id: int, now: datetime) -> None:
         Onboarding.objects.filter(device_id=device_id).update(due_at=now + LOOK_AGAIN)
 
 
+def _heal(onboarding: Onboarding) -> None:
+    """Stuck in the authentication, and authenticated since: it is under way again."""
+    device = onboarding.device
+    if device.state != DeviceState.STUCK or not device.reason.startswith("eap-noob."):
+        return
+    session = next((s for s in reversed(_sessions(device)) if s.protocol == "eap-noob"), None)
+    if session is not None and session.milestone in BOOTSTRAPPED:
+        _show(device, DeviceState.ONBOARDING, f"onboarding.{onboarding.step}")
+
+
 def _step(onboarding: Onboarding) -> bool:
     """One step forward if it may; True when it moved."""
     sessions = {session.protocol: session for session in _sessions(onboarding.device)}
@@ -87,15 +98,22 @@ def _sessions(device: Device) -> list[Session]:
 
 
 def _bootstrap(onboarding: Onboarding, sessions: dict[str, Session]) -> bool:
-    session = sessions.get("eap-noob")
+    device = onboarding.device
+    session = _claimed(device)
     if session is None or session.phase not in _PROVED:
         return False
-    device = onboarding.device
     onboarding.wants_report = session.wants_report
     open_claims = Claim.objects.filter(device=device, session_id=session.pk)
     open_claims.exclude(state=Claim.State.EXPIRED).update(state=Claim.State.COMPLETED)
     _retire_older(device, session)
     return _move(onboarding, OnboardingStep.PROVISION)
+
+
+def _claimed(device: Device) -> Session | None:
+    """The session that the newest claim speaks of. Not the one heard last: of a device that was merged, the
+    old association may still be talking, and must not pass for the new one."""
+    claim = device.claims.exclude(state=Claim.State.EXPIRED).order_by("-pk").first()
+    return Session.objects.filter(pk=claim.session_id, device=device).first() if claim else None
 
 
 def _retire_older(device: Device, current: Session) -> None:
@@ -149,7 +167,7 @@ def _done(onboarding: Onboarding, sessions: dict[str, Session]) -> bool:
     if not trouble and not failed and onboarding.device.state == DeviceState.STUCK:
         _show(onboarding.device, DeviceState.ONBOARDED, "onboarding.done")
     elif failed and onboarding.device.state == DeviceState.ONBOARDED:
-        _show(onboarding.device, DeviceState.STUCK, "onboarding.stuck", "provisioning.item-failed")
+        _stuck(onboarding, "provisioning.item-failed")
     return False
 
 
@@ -180,7 +198,7 @@ def remind(device_id: int, now: datetime) -> None:
             .filter(device_id=device_id)
             .first()
         )
-        if onboarding is None or onboarding.step == OnboardingStep.DONE or onboarding.device.state in FINAL:
+        if onboarding is None or onboarding.step == OnboardingStep.DONE or not _awaited(onboarding.device):
             Onboarding.objects.filter(device_id=device_id).update(due_at=None)
             return
         patience = timedelta(seconds=onboarding.device.organization.silence_reminder_seconds)
@@ -198,16 +216,22 @@ def remind(device_id: int, now: datetime) -> None:
         onboarding.save(update_fields=["due_at", "reminders"])
 
 
+def _awaited(device: Device) -> bool:
+    """Whether it should speak soon. While a code is only offered the person has the next move; a stuck device
+    keeps the reason it has; the next message makes the onboarding due again."""
+    return device.state not in (*FINAL, DeviceState.WAITING, DeviceState.STUCK)
+
+
 def offers_expire(now: datetime) -> int:
     """Codes that we showed and nobody read in time."""
     over = list(Claim.objects.filter(state=Claim.State.OPEN, expires_at__lt=now)[:BATCH])
     for claim in over:
         with transaction.atomic():
-            _offer_end(claim.pk)
+            offer_end(claim.pk)
     return len(over)
 
 
-def _offer_end(claim_id: int) -> None:
+def offer_end(claim_id: int) -> None:
     """Read again inside the transaction: the device may have proved itself in the last moment."""
     claim = Claim.objects.select_for_update().filter(pk=claim_id, state=Claim.State.OPEN).first()
     if claim is None:
@@ -224,11 +248,25 @@ def offer_release(claim: Claim) -> None:
     device = claim.device
     held = Session.objects.filter(device=device)
     # The version moves too, or a message under way would write the device back.
-    held.filter(pk=claim.session_id).exclude(phase__in=_PROVED).update(
-        device=None, expires_at=timezone.now() + timedelta(days=1), version=F("version") + 1
+    released = (
+        held.filter(pk=claim.session_id)
+        .exclude(phase__in=_PROVED)
+        .update(
+            device=None,
+            organization=None,
+            expires_at=timezone.now() + timedelta(days=1),
+            version=F("version") + 1,
+        )
     )
+    if released:
+        # Its history is a stranger's again, but for what our people did: that is nobody else's business.
+        history = device.events.filter(session_id=claim.session_id).exclude(code__startswith="claim.")
+        history.update(device=None, organization=None)
     if device.claims.exclude(pk=claim.pk).exclude(state=Claim.State.EXPIRED).exists():
         event_write(device, "claim.expired", Level.INFO)
+        if device.state == DeviceState.WAITING:
+            _show(device, DeviceState.ONBOARDING, "claim.expired")
+            Onboarding.objects.filter(device=device).update(due_at=timezone.now())
         return
     if device.state == DeviceState.WAITING:
         held.update(device=None, version=F("version") + 1)
