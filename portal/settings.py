@@ -13,7 +13,6 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from csp.constants import NONE, SELF
-from django.core.exceptions import ImproperlyConfigured
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -30,11 +29,9 @@ class Environment(BaseSettings):
     url: str = Field(default="", description="Public address of the portal, as people open it")
     devices_url: str = Field(default="", description="Public address of the device TLS port; always https")
     coap_url: str = Field(default="", description="Public address of the CoAP door")
-    database_url: str = Field(default="", description="postgres://…; empty: SQLite in the data folder")
-    redis_url: str = Field(default="", description="redis://…; empty: no other server needed")
     secret_key: str = Field(default="", repr=False, description="Django's signing key")
     vault_keys: str = Field(
-        default="", repr=False, description="Comma-separated base64 keys, the first seals"
+        default="", repr=False, description="Comma-separated long random texts; the first one seals"
     )
     debug: bool = Field(default=False, description="Tracebacks in the browser; never in production")
     allowed_hosts: str = Field(default="*", description="Comma-separated host names the portal answers to")
@@ -73,34 +70,6 @@ def _secret(name: str, given: str) -> str:
         value = secrets.token_urlsafe(48) if name == "secret_key" else secrets.token_hex(32)
         file.write(value)
     return value
-
-
-def _database(url: str) -> dict[str, object]:
-    if not url:
-        synchronous = "FULL" if ENV.synchronous_full else "NORMAL"
-        return {
-            "ENGINE": "django.db.backends.sqlite3",
-            "NAME": DATA_DIR / "onward.sqlite3",
-            "CONN_MAX_AGE": None,
-            "OPTIONS": {
-                "transaction_mode": "IMMEDIATE",
-                "timeout": 20,
-                "init_command": f"PRAGMA journal_mode=WAL; PRAGMA synchronous={synchronous};",
-            },
-            "TEST": {"NAME": str(DATA_DIR / "test.sqlite3")},
-        }
-    parts = urlsplit(url)
-    if parts.scheme not in ("postgres", "postgresql"):
-        raise ImproperlyConfigured("ONWARD_DATABASE_URL must start with postgres://")
-    return {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": parts.path.lstrip("/"),
-        "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
-        "HOST": parts.hostname or "",
-        "PORT": parts.port or "",
-        "OPTIONS": {"pool": True},
-    }
 
 
 DATA_DIR.mkdir(parents=True, exist_ok=True)
@@ -168,7 +137,21 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {"default": _database(ENV.database_url)}
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": DATA_DIR / "onward.sqlite3",
+        "CONN_MAX_AGE": None,
+        "OPTIONS": {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": (
+                f"PRAGMA journal_mode=WAL;PRAGMA synchronous={'FULL' if ENV.synchronous_full else 'NORMAL'};"
+            ),
+        },
+        "TEST": {"NAME": str(DATA_DIR / "test.sqlite3")},
+    }
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "devices.User"
 AUTHENTICATION_BACKENDS = [
@@ -264,22 +247,9 @@ else:
     EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
     EMAIL_FILE_PATH = DATA_DIR / "mail"
 
-CACHES = {
-    "default": (
-        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": ENV.redis_url}
-        if ENV.redis_url
-        else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
-    )
-}
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 CHANNEL_LAYERS = {
-    "default": (
-        {
-            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {"hosts": [ENV.redis_url]},
-        }
-        if ENV.redis_url
-        else {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 1000}}
-    )
+    "default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 1000}}
 }
 
 REST_FRAMEWORK = {
@@ -313,24 +283,23 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "onward.sweep", "schedule": 2.0, "options": {"expires": 10}},
     "housekeeping": {"task": "onward.housekeeping", "schedule": 5.0, "options": {"expires": 60}},
 }
-CELERY_BROKER_URL = ENV.redis_url or "onward-files://"
+CELERY_BROKER_URL = "onward-files://"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-if not ENV.redis_url:
-    _queue = DATA_DIR / "queue"
-    for _folder in (_queue, _queue / "control"):
-        _folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    CELERY_BROKER_TRANSPORT_OPTIONS = {
-        # One folder for both directions: what is put in is what the worker takes out.
-        "data_folder_in": str(_queue),
-        "data_folder_out": str(_queue),
-        "control_folder": str(_queue / "control"),
-        "store_processed": False,
-        "polling_interval": 0.2,
-    }
+_queue = DATA_DIR / "queue"
+for _folder in (_queue, _queue / "control"):
+    _folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    # One folder for both directions: what is put in is what the worker takes out.
+    "data_folder_in": str(_queue),
+    "data_folder_out": str(_queue),
+    "control_folder": str(_queue / "control"),
+    "store_processed": False,
+    "polling_interval": 0.2,
+}
 
 LOGGING_CONFIG = None
 LOG_LEVEL, LOG_JSON = ENV.log_level, ENV.log_json

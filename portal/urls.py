@@ -2,6 +2,8 @@
 
 from django.urls import include, path
 
+handler500 = "portal.api.errors.server_error"
+
 urlpatterns = [
     path("api/v1/", include("portal.api.urls")),
     path("", include("portal.pages.urls")),

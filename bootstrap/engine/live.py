@@ -1,7 +1,7 @@
 """Telling browsers: after the commit, never before, and never something that matters if it is lost.
 
-Every process sends one small datagram per change to the web process (UNIX socket in the data folder);
-with Redis the channel layer is reached from anywhere. Browsers then read the rows themselves.
+Every process sends one small datagram per change to the web process (UNIX socket in the data folder), which
+hands it to its channel layer. Browsers then read the rows themselves.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from asgiref.sync import async_to_sync
-from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import transaction
 
@@ -45,9 +43,6 @@ def publish(changes: Sequence[Committed]) -> None:
             "device": change.device_id,
             "organization": change.organization_id,
         }
-        if settings.ENV.redis_url:
-            _through_layer(message)
-            continue
         try:
             _sender().sendto(json.dumps(message).encode(), str(socket_path()))
         except OSError:
@@ -62,9 +57,3 @@ def publish_on_commit(change: Committed) -> None:
 def groups(message: dict[str, int | None]) -> list[str]:
     """The channel groups that a poke concerns."""
     return [f"{kind}.{message[kind]}" for kind in ("session", "device", "organization") if message.get(kind)]
-
-
-def _through_layer(message: dict[str, int | None]) -> None:
-    layer = get_channel_layer()
-    for group in groups(message):
-        async_to_sync(layer.group_send)(group, {"type": "poke", **message})

@@ -8,8 +8,9 @@ from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
 from django.db import IntegrityError
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext_lazy as _
+from django.views import defaults
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 
@@ -27,6 +28,7 @@ GENERAL: dict[int, tuple[Any, Any]] = {
     409: (_("Somebody changed this at the same time."), _("Read it again, then repeat.")),
     413: (_("The request is too large."), _("Send it in parts.")),
     415: (_("The API reads JSON only."), _("Send Content-Type: application/json.")),
+    500: (_("This is our fault; it is written down, and nothing is half done."), _("Try again in a moment.")),
     429: (_("Too many requests."), _("Wait as long as Retry-After says.")),
 }
 """Message and fix by HTTP status, for what is not about a claim; the code is ``API-<status>``."""
@@ -144,3 +146,11 @@ def _django_fields(error: ValidationError) -> dict[str, list[str]]:
             ("" if field == NON_FIELD_ERRORS else field): texts for field, texts in error.message_dict.items()
         }
     return {"": error.messages}
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Our own fault, in the form of whoever asked: the API's error, or the calm page."""
+    if not request.path.startswith("/api/"):
+        return defaults.server_error(request)
+    said, fix = GENERAL[500]
+    return JsonResponse({"code": "API-500", "message": str(said), "fix": str(fix)}, status=500)
