@@ -79,7 +79,8 @@ def _look_after(device_id: int, now: datetime) -> None:
 def _heal(onboarding: Onboarding) -> None:
     """Stuck in the authentication, and authenticated since: it is under way again."""
     device = onboarding.device
-    if device.state != DeviceState.STUCK or not device.reason.startswith("eap-noob."):
+    under_way = onboarding.step != OnboardingStep.DONE  # what is done heals in its own step
+    if not under_way or device.state != DeviceState.STUCK or not device.reason.startswith("eap-noob."):
         return
     session = next((s for s in reversed(_sessions(device)) if s.protocol == "eap-noob"), None)
     if session is not None and session.milestone in BOOTSTRAPPED:
