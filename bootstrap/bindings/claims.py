@@ -191,7 +191,11 @@ def offered(claim: Claim, membership: Membership) -> Offer | None:
     """The code of an open offer once more, while it is good. Reads only; raises ClaimRefused."""
     _need_right(membership)
     record = store.load_id(claim.session_id)
-    if record is None or claim.state != Claim.State.OPEN or claim.organization_id != membership.organization_id:
+    if (
+        record is None
+        or claim.state != Claim.State.OPEN
+        or claim.organization_id != membership.organization_id
+    ):
         return None
     association = _open(record).association
     oob = noob.oob_again(association, live_env())

@@ -6,6 +6,7 @@ import secrets
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.authentication import get_authentication_records
 from allauth.account.forms import LoginForm as AllauthLoginForm
 from allauth.account.models import EmailAddress
 from allauth.mfa.adapter import DefaultMFAAdapter
@@ -63,6 +64,14 @@ class AccountAdapter(DefaultAccountAdapter):
 
     generate_email_verification_code = generate_login_code
     generate_password_reset_code = generate_login_code
+
+    def pre_login(self, request: HttpRequest, user: User, *, email: str | None, **rest: Any) -> Any:
+        """A mail code proves the address: whoever was made by a command needs no second one."""
+        records = get_authentication_records(request, user)
+        if email and any(record["method"] == "code" and record.get("email") == email for record in records):
+            proved = {"verified": True, "primary": True}
+            EmailAddress.objects.get_or_create(user=user, email=user.email, defaults=proved)
+        return super().pre_login(request, user, email=email, **rest)
 
     def post_login(self, request: HttpRequest, user: User, *, signup: bool, **rest: Any) -> HttpResponse:
         """A new person whom nobody invited starts with an organization of their own."""

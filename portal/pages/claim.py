@@ -171,11 +171,12 @@ def offer(request: HttpRequest, pk: int) -> HttpResponse:
     if found.state != Claim.State.OPEN or found.direction != Claim.Direction.SERVER_TO_DEVICE:
         return redirect("device", found.device_id)
     try:
-        made = claims.offer(membership, session_id=found.session_id, merge=True)
+        made = claims.offered(found, membership)
     except ClaimRefused as refused:
-        if refused.problem is ClaimProblem.NOT_WAITING:
-            return redirect("device", found.device_id)
         return _private(_refused(request, refused))
+    if made is None:
+        # Read just now, or run out: the device page says which.
+        return _private(redirect("device", found.device_id))
     return _private(
         render(request, "claim/offer.html", {"claim": found, "offer": made, "qr": qr_path(made.code)})
     )

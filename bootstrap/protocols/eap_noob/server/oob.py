@@ -69,10 +69,19 @@ def oob_make(state: ServerAssociation, env: Env, facts: Facts) -> tuple[ServerAs
     noobs = _alive(state, now)
     if not noobs or noobs[-1][1] - now <= facts.noob_timeout_seconds // 2:
         noobs = (*noobs, (env.random(NOOB_LENGTH), now + facts.noob_timeout_seconds))
-    noob = noobs[-1][0]
     state = replace(state, noobs=noobs, touched_at=now)
+    return state, _oob(state, noobs[-1][0])
+
+
+def oob_again(state: ServerAssociation, env: Env) -> Oob | None:
+    """The newest message of ``oob_make`` while it is good, to be shown again; makes none and changes nothing."""
+    alive = _alive(state, now_seconds(env))
+    return _oob(state, alive[-1][0]) if alive and can_make_oob(state) else None
+
+
+def _oob(state: ServerAssociation, noob: bytes) -> Oob:
     hoob = crypto.hoob(hash_input(Direction.SERVER_TO_PEER, state.initial, noob))
-    return state, Oob(state.peer_id, noob, hoob)
+    return Oob(state.peer_id, noob, hoob)
 
 
 def oob_expires_at(state: ServerAssociation, oob: Oob) -> int | None:

@@ -1,0 +1,547 @@
+"""The claim link and all its rules (product.md 2.1 and 3.3), with real devices behind the real engine."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import pytest
+from api_device import Device as Thing
+from api_device import waiting, work
+from api_world import Side
+from django.contrib.sessions.models import Session as BrowserSession
+from django.core import mail
+from django.test import Client
+from pages_world import browser, colleague, tags, text
+
+from bootstrap.contract import Verdict
+from bootstrap.engine.models import Event, Session
+from bootstrap.protocols.eap_noob.constants import Direction
+from devices.models import AuditEntry, Claim, Device, DeviceState, Membership, Onboarding, Role
+from devices.services.access import expected_serials_add, organization_update
+from devices.services.people import membership_ensure, organization_create, user_ensure
+from portal.pages.pending import LIFETIME_SECONDS, SESSION_KEY
+
+pytestmark = pytest.mark.django_db
+HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
+
+
+@pytest.fixture
+def mine() -> Side:
+    return Side("Mine")
+
+
+@pytest.fixture
+def owner(mine: Side) -> Client:
+    return browser(mine.owner)
+
+
+def landing(code: str) -> str:
+    """Path and query that the phone's camera app opens."""
+    return "/n?" + urlsplit(code).query
+
+
+def scan(client: Client, code: str) -> str:
+    """Open the code's link; where it leads."""
+    answer = client.get(landing(code))
+    assert answer.status_code == 303
+    return str(answer["Location"])
+
+
+def spoiled(code: str, name: str) -> str:
+    """The same link with another value of the same form for one parameter."""
+    query = dict(parse_qsl(urlsplit(code).query))
+    query[name] = ("B" if query[name][0] == "A" else "A") + query[name][1:]
+    return f"https://portal.example/n?{urlencode(query)}"
+
+
+def protocol_rows() -> list[Any]:
+    """What must not change before somebody says yes."""
+    columns = ("pk", "version", "state", "phase", "device", "messages")
+    rows = [
+        tuple(bytes(v) if isinstance(v, memoryview) else v for v in row)
+        for row in Session.objects.values_list(*columns)
+    ]
+    return [
+        rows,
+        Event.objects.count(),
+        Device.objects.count(),
+        Claim.objects.count(),
+        AuditEntry.objects.count(),
+    ]
+
+
+def test_two_steps_and_the_device_goes_online(owner: Client) -> None:
+    thing = waiting("T2-0042-9913")
+    place = scan(owner, thing.shows())
+    page = owner.get(place)
+    assert page.status_code == 200
+    assert "Acme Thermo T2" in text(page)
+    assert "T2-0042-<b>9913</b>" in page.content.decode()
+    assert "Add to Mine" in text(page)
+    added = owner.post(place)
+    device = Device.objects.get()
+    assert (added.status_code, urlsplit(added["Location"]).path) == (303, f"/devices/{device.pk}")
+    assert device.serial_confirmed
+    assert owner.get(added["Location"]).status_code == 200
+    assert thing.connect() is Verdict.ACCEPT
+    work()
+    assert "eap-noob.completed" in Event.objects.filter(device=device).values_list("code", flat=True)
+    assert "proved itself" in text(owner.get(f"/devices/{device.pk}/progress"))
+
+
+@pytest.mark.parametrize("method", ["get", "head"])
+def test_opening_the_link_changes_nothing_for_the_device(method: str) -> None:
+    code = waiting().shows()
+    before = protocol_rows()
+    for _preview in range(10):
+        assert getattr(Client(), method)(landing(code)).status_code == 303
+    assert protocol_rows() == before
+
+
+def test_looking_at_the_question_changes_nothing_for_the_device(owner: Client) -> None:
+    place = scan(owner, waiting().shows())
+    before = protocol_rows()
+    for _look in range(10):
+        assert owner.get(place).status_code == 200
+        assert owner.head(place).status_code == 200
+    assert protocol_rows() == before
+
+
+def test_a_wrong_code_costs_no_try_until_somebody_says_yes(owner: Client) -> None:
+    code = spoiled(waiting().shows(), "H")
+    before = protocol_rows()
+    for _look in range(8):
+        page = owner.get(scan(owner, code))
+        assert page.status_code == 422
+        assert "CLM-104" in text(page)
+    assert protocol_rows() == before
+    owner.post(scan(owner, code))
+    assert Event.objects.filter(code="claim.wrong-code").count() == 1
+    assert not Device.objects.exists()
+
+
+def test_the_secret_leaves_the_address_at_once() -> None:
+    code = waiting().shows()
+    answer = Client().get(landing(code))
+    assert answer["Cache-Control"] == "no-store"
+    assert answer["Referrer-Policy"] == "no-referrer"
+    for _name, value in parse_qsl(urlsplit(code).query):
+        assert value not in answer["Location"]
+    assert "default-src 'self'" in answer["Content-Security-Policy"]
+    assert "frame-ancestors 'none'" in answer["Content-Security-Policy"]
+
+
+def test_the_question_is_as_private_as_the_link(owner: Client) -> None:
+    code = waiting().shows()
+    page = owner.get(scan(owner, code))
+    assert "no-store" in page["Cache-Control"]
+    # Not no-referrer: a form needs its Origin. The address holds only the random name.
+    assert page["Referrer-Policy"] == "same-origin"
+    secret = dict(parse_qsl(urlsplit(code).query))["N"]
+    assert secret not in page.content.decode()
+
+
+def test_the_secret_is_sealed_in_the_browsers_session() -> None:
+    code = waiting().shows()
+    Client().get(landing(code))
+    secret = dict(parse_qsl(urlsplit(code).query))["N"]
+    stored = BrowserSession.objects.get()
+    assert secret not in stored.session_data
+    assert secret not in str(stored.get_decoded())
+
+
+def test_another_browser_cannot_use_the_place(owner: Client, mine: Side) -> None:
+    place = scan(owner, waiting().shows())
+    stranger = browser(colleague(mine))
+    assert stranger.get(place).status_code == 410
+    assert stranger.post(place).status_code == 410
+    assert not Device.objects.exists()
+    assert owner.get(place).status_code == 200
+
+
+def test_the_place_works_once(owner: Client) -> None:
+    place = scan(owner, waiting().shows())
+    assert owner.post(place).status_code == 303
+    assert owner.post(place).status_code == 410
+    assert owner.get(place).status_code == 410
+    assert Device.objects.count() == 1
+
+
+def test_the_place_is_gone_after_a_quarter_of_an_hour(owner: Client) -> None:
+    place = scan(owner, waiting().shows())
+    session = owner.session
+    session[SESSION_KEY] = {
+        name: [since - LIFETIME_SECONDS - 1, sealed] for name, (since, sealed) in session[SESSION_KEY].items()
+    }
+    session.save()
+    assert owner.post(place).status_code == 410
+    assert not Device.objects.exists()
+
+
+def test_a_browser_keeps_only_a_few_codes(owner: Client) -> None:
+    things = [waiting(f"SN-{number}") for number in range(7)]
+    places = [scan(owner, thing.shows()) for thing in things]
+    assert owner.get(places[0]).status_code == 410
+    assert owner.get(places[-1]).status_code == 200
+    assert len(owner.session[SESSION_KEY]) <= 5
+
+
+def test_a_forged_post_does_nothing(mine: Side) -> None:
+    careful = browser(mine.owner, enforce_csrf_checks=True)
+    place = scan(careful, waiting().shows())
+    for path in (place, "/add", "/add/show"):
+        answer = careful.post(path, {"code": "x", "serial": "T2-0042"})
+        assert answer.status_code == 403
+        assert "Nothing was changed" in text(answer)
+    assert not Device.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?", "?P=1", "?P=&N=&H=", "?x=" + "y" * 3000, "?P=%00&N=%ff&H=%", "?" + "A" * 2048]
+)
+def test_a_bad_link_is_a_page_with_a_code(owner: Client, query: str) -> None:
+    answer = owner.get("/n" + query, follow=True)
+    assert answer.status_code in (400, 404)
+    assert "CLM-10" in text(answer)
+
+
+def test_the_link_acts_on_no_other_method(owner: Client) -> None:
+    assert owner.post(landing(waiting().shows())).status_code == 405
+
+
+class TestSigningInOnTheWay:
+    """The code waits in the session, never in the address of the sign-in page."""
+
+    @staticmethod
+    def sign_in(client: Client, page: str, email: str) -> Any:
+        """By mail code, as the sign-in page does it."""
+        client.post("/account/login/code/", {"email": email})
+        found = re.search(r"\b(\d{6})\b", str(mail.outbox[-1].body))
+        assert found, mail.outbox[-1].body
+        return client.post("/account/login/code/confirm/", {"code": found[1]})
+
+    def test_signing_in_by_mail_code_returns_to_the_question(self, mine: Side) -> None:
+        client, code = Client(), waiting().shows()
+        place = scan(client, code)
+        away = client.get(place)
+        assert away.status_code == 302
+        assert urlsplit(away["Location"]).query == ""
+        before = client.session.session_key
+        back = self.sign_in(client, away["Location"], mine.owner.email)
+        assert (back.status_code, back["Location"]) == (302, place), text(back)
+        assert client.session.session_key != before, "no session fixation"
+        assert client.post(place).status_code == 303
+        assert Device.objects.get().organization == mine.organization
+
+    def test_a_post_before_signing_in_does_nothing(self) -> None:
+        client = Client()
+        place = scan(client, waiting().shows())
+        before = protocol_rows()
+        assert client.post(place).status_code == 302
+        assert protocol_rows() == before
+
+    def test_a_new_person_comes_back_with_an_organization_of_their_own(self) -> None:
+        client = Client()
+        place = scan(client, waiting().shows())
+        client.post("/account/signup/", {"email": "new@example.com"})
+        found = re.search(r"\b(\d{6})\b", str(mail.outbox[-1].body))
+        assert found
+        back = client.post("/account/confirm-email/", {"code": found[1]})
+        assert back["Location"] == place
+        assert "Add to new&#x27;s devices" in client.get(place).content.decode()
+
+
+class TestRefusals:
+    """Each reaches the person as its own sentence."""
+
+    def open(self, client: Client, code: str) -> Any:
+        return client.post("/add", {"code": code}, follow=True)
+
+    def test_something_else(self, owner: Client) -> None:
+        page = self.open(owner, "https://example.com/menu")
+        assert (page.status_code, "CLM-101" in text(page)) == (400, True)
+
+    @pytest.mark.parametrize("code", ["DPP:C:81/1;M:1;K:abc;;", "MT:Y.K90AFN00", "LW:D0:1:2:3"])
+    def test_a_kind_that_comes_later(self, owner: Client, code: str) -> None:
+        page = self.open(owner, code)
+        assert (page.status_code, "CLM-102" in text(page)) == (400, True)
+
+    def test_nobody_waits(self, owner: Client) -> None:
+        page = self.open(owner, spoiled(waiting().shows(), "P"))
+        assert (page.status_code, "CLM-103" in text(page)) == (404, True)
+
+    def test_mine_already_leads_there_and_is_no_error(self, owner: Client) -> None:
+        thing = waiting()
+        code = thing.shows()
+        owner.post(scan(owner, code))
+        assert thing.connect() is Verdict.ACCEPT
+        page = self.open(owner, code)
+        device = Device.objects.get()
+        assert page.status_code == 200
+        assert f'href="/devices/{device.pk}"' in page.content.decode()
+        assert not [
+            attributes for _tag, attributes in tags(page) if "bad" in (attributes.get("class") or "").split()
+        ]
+
+    def test_a_colleague_added_it(self, owner: Client, mine: Side) -> None:
+        thing = waiting()
+        code = thing.shows()
+        browser_of_colleague = browser(colleague(mine))
+        browser_of_colleague.post(scan(browser_of_colleague, code))
+        assert thing.connect() is Verdict.ACCEPT
+        assert "CLM-108" in text(self.open(owner, code))
+
+    def test_somebody_else_owns_it_and_is_not_named(self, owner: Client) -> None:
+        thing, rivals = waiting(), Side("Rivals")
+        other = browser(rivals.owner)
+        code = thing.shows()
+        other.post(scan(other, code))
+        assert thing.connect() is Verdict.ACCEPT
+        page = self.open(owner, code)
+        assert (page.status_code, "CLM-109" in text(page)) == (409, True)
+        assert "Rivals" not in page.content.decode()
+
+    def test_a_viewer_reads_why_not_and_has_no_button(self, mine: Side) -> None:
+        viewer = browser(colleague(mine, Role.VIEWER))
+        place = scan(viewer, waiting().shows())
+        page = viewer.get(place)
+        assert page.status_code == 200
+        assert "Ask an owner or admin" in text(page)
+        assert "Add to Mine" not in text(page)
+        refused = viewer.post(place)
+        assert (refused.status_code, "CLM-111" in text(refused)) == (403, True)
+        assert not Device.objects.exists()
+
+    def test_a_serial_that_nobody_expects(self, owner: Client, mine: Side) -> None:
+        organization_update(mine.organization, mine.owner, expected_serials_only=True)
+        expected_serials_add(mine.organization, mine.owner, ["OTHER"])
+        refused = owner.post(scan(owner, waiting("T2-1").shows()))
+        assert (refused.status_code, "CLM-112" in text(refused)) == (403, True)
+        expected_serials_add(mine.organization, mine.owner, ["T2-1"])
+        assert "on your list" in text(owner.get(scan(owner, waiting("T2-1").shows())))
+
+    def test_too_many_wrong_codes(self, owner: Client) -> None:
+        answers = [self.open(owner, "rubbish").status_code for _try in range(30)]
+        assert answers[0] == 400
+        assert answers[-1] == 429
+
+    def test_the_serial_on_the_label_is_another(self, owner: Client) -> None:
+        place = scan(owner, waiting().shows())
+        before = protocol_rows()
+        page = owner.get(f"{place}/different")
+        assert page.status_code == 200
+        assert "Nothing was added" in text(page)
+        assert protocol_rows() == before
+
+    def test_the_refusal_page_of_a_foreign_name_links_nowhere_else(self, owner: Client) -> None:
+        page = owner.get("/claim/..%2f..%2fevil/different")
+        assert page.status_code == 404 or "/claim/" in page.content.decode()
+
+
+class TestTheSameDeviceAfterAReset:
+    """A second device with a serial number that is here asks one question."""
+
+    @pytest.fixture
+    def again(self, owner: Client) -> Thing:
+        first = waiting("T2-7")
+        owner.post(scan(owner, first.shows()))
+        assert first.connect() is Verdict.ACCEPT
+        return waiting("T2-7")
+
+    @pytest.mark.parametrize(("answer", "devices"), [("yes", 1), ("no", 2)])
+    def test_the_person_decides(self, owner: Client, again: Thing, answer: str, devices: int) -> None:
+        place = scan(owner, again.shows())
+        page = owner.get(place)
+        assert "same one after a reset" in text(page)
+        assert owner.post(place, {"merge": answer}).status_code == 303
+        assert Device.objects.count() == devices
+        assert again.connect() is Verdict.ACCEPT
+
+    def test_a_yes_without_the_answer_is_asked_again_and_the_code_stays(
+        self, owner: Client, again: Thing
+    ) -> None:
+        place = scan(owner, again.shows())
+        assert owner.post(place).status_code == 409
+        assert owner.post(place, {"merge": "yes"}).status_code == 303
+
+
+class TestAdding:
+    """One page, one endpoint for scan, photo and typed code."""
+
+    def test_a_typed_code_goes_the_way_of_the_link(self, owner: Client) -> None:
+        code = waiting().shows()
+        for typed in (code, f"  {code}\n", urlsplit(code).query):
+            answer = owner.post("/add", {"code": typed})
+            assert answer.status_code == 303
+            assert owner.get(answer["Location"]).status_code == 200
+
+    @pytest.mark.parametrize("code", ["", " ", "x" * 5000])
+    def test_nothing_typed_is_said(self, owner: Client, code: str) -> None:
+        answer = owner.post("/add", {"code": code})
+        assert (answer.status_code, "CLM-101" in text(answer)) == (400, True)
+
+    def test_only_this_page_may_compile_the_decoder_and_use_the_camera(self, owner: Client) -> None:
+        page = owner.get("/add")
+        assert "'wasm-unsafe-eval'" in page["Content-Security-Policy"]
+        assert "unsafe-inline" not in page["Content-Security-Policy"]
+        for other in ("/devices", "/n"):
+            assert "unsafe" not in owner.get(other)["Content-Security-Policy"]
+
+    def test_the_typed_twin_is_there_without_any_script(self, owner: Client) -> None:
+        fields = {attributes.get("name") for tag, attributes in tags(owner.get("/add")) if tag == "input"}
+        assert {"code", "serial"} <= fields
+
+    def test_strangers_of_the_own_way_are_listed_and_others_not(self, owner: Client, mine: Side) -> None:
+        waiting("NEAR-1", organization_id=mine.organization.pk)
+        waiting("FAR-1")
+        page = text(owner.get("/add"))
+        assert "NEAR-1" in page
+        assert "FAR-1" not in page
+
+
+class TestTheDeviceReads:
+    """The other direction: QR, text, countdown."""
+
+    def offer(self, owner: Client, **body: Any) -> str:
+        answer = owner.post("/add/show", body)
+        assert answer.status_code == 303, text(answer)
+        return str(answer["Location"])
+
+    def code(self, owner: Client, place: str) -> str:
+        page = owner.get(place).content.decode()
+        found = re.search(r'<code id="offered-code"[^>]*>([^<]+)</code>', page)
+        assert found, page
+        return found[1].replace("&amp;", "&")
+
+    def test_by_printed_serial_and_the_page_turns_into_the_device(self, owner: Client) -> None:
+        thing = waiting("CAM-1")
+        place = self.offer(owner, serial=" CAM-1 ")
+        thing.reads(self.code(owner, place))
+        assert thing.connect() is Verdict.ACCEPT
+        device = Device.objects.get()
+        assert device.state not in (DeviceState.WAITING, DeviceState.STUCK)
+        after = owner.get(place)
+        assert (after.status_code, after["Location"]) == (302, f"/devices/{device.pk}")
+
+    def test_from_the_waiting_list(self, owner: Client, mine: Side) -> None:
+        thing = waiting("CAM-2", organization_id=mine.organization.pk)
+        place = self.offer(owner, session=str(thing.session.pk))
+        thing.reads(self.code(owner, place))
+        assert thing.connect() is Verdict.ACCEPT
+
+    def test_showing_it_again_is_the_same_code_and_writes_nothing(self, owner: Client) -> None:
+        waiting("CAM-3")
+        place = self.offer(owner, serial="CAM-3")
+        first = self.code(owner, place)
+        before = protocol_rows()
+        since = Onboarding.objects.get().started_at
+        for _look in range(3):
+            assert self.code(owner, place) == first
+            assert owner.head(place).status_code == 200
+        assert protocol_rows() == before
+        assert Onboarding.objects.get().started_at == since
+
+    def test_the_page_is_kept_nowhere(self, owner: Client) -> None:
+        waiting("CAM-4")
+        page = owner.get(self.offer(owner, serial="CAM-4"))
+        assert "no-store" in page["Cache-Control"]
+        assert page["Referrer-Policy"] in ("no-referrer", "same-origin")
+
+    def test_withdrawing_it_ends_the_code(self, owner: Client) -> None:
+        thing = waiting("CAM-5")
+        place = self.offer(owner, serial="CAM-5")
+        code = self.code(owner, place)
+        assert owner.post(f"{place}/withdraw").status_code == 302
+        thing.reads(code)
+        assert thing.connect() is not Verdict.ACCEPT
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {},
+            {"serial": ""},
+            {"serial": "NOBODY"},
+            {"session": "999999999999999999"},
+            {"session": "-1"},
+            {"session": "x"},
+        ],
+    )
+    def test_nobody_there(self, owner: Client, body: dict[str, str]) -> None:
+        answer = owner.post("/add/show", body)
+        assert (answer.status_code, "CLM-114" in text(answer)) == (404, True)
+
+    def test_two_that_say_the_same(self, owner: Client) -> None:
+        waiting("TWIN")
+        waiting("TWIN")
+        assert "CLM-115" in text(owner.post("/add/show", {"serial": "TWIN"}))
+
+    def test_a_device_that_only_shows(self, owner: Client) -> None:
+        waiting("SHOWS", direction=Direction.PEER_TO_SERVER)
+        assert "CLM-116" in text(owner.post("/add/show", {"serial": "SHOWS"}))
+
+    def test_a_viewer_gets_no_code(self, mine: Side) -> None:
+        waiting("CAM-6")
+        answer = browser(colleague(mine, Role.VIEWER)).post("/add/show", {"serial": "CAM-6"})
+        assert (answer.status_code, "CLM-111" in text(answer)) == (403, True)
+
+
+class TestSeveralOrganizations:
+    """The device goes where the page said it would."""
+
+    def test_the_chosen_one_gets_it(self, owner: Client, mine: Side) -> None:
+        other = organization_create("Workshop", mine.owner)
+        place = scan(owner, waiting().shows())
+        chosen = owner.post("/organizations/choose", {"organization": other.pk, "back": place})
+        assert chosen["Location"] == place
+        assert "Add to Workshop" in text(owner.get(place))
+        owner.post(place)
+        assert Device.objects.get().organization == other
+
+    def test_nobody_chooses_what_they_do_not_belong_to(self, owner: Client) -> None:
+        rivals = Side("Rivals")
+        assert (
+            owner.post("/organizations/choose", {"organization": rivals.organization.pk}).status_code == 404
+        )
+
+    @pytest.mark.parametrize(
+        "back", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"]
+    )
+    def test_no_way_leads_out(self, owner: Client, mine: Side, back: str) -> None:
+        for path in ("/theme", "/organizations/choose"):
+            answer = owner.post(path, {"theme": "dark", "organization": mine.organization.pk, "back": back})
+            assert answer["Location"] == "/"
+
+
+def test_what_a_device_says_of_itself_is_only_ever_text(owner: Client, mine: Side) -> None:
+    thing = waiting(HOSTILE[:60], organization_id=mine.organization.pk)
+    place = scan(owner, thing.shows())
+    pages = [owner.get("/add"), owner.get("/devices"), owner.get(place)]
+    owner.post(place)
+    device = Device.objects.get()
+    pages += [
+        owner.get(path) for path in ("/devices", f"/devices/{device.pk}", f"/devices/{device.pk}/progress")
+    ]
+    for page in pages:
+        assert page.status_code == 200
+        assert not [a for tag, a in tags(page) if tag == "script" and not a.get("src")]
+        assert not [tag for tag, a in tags(page) if any(name.startswith("on") for name in a) or tag == "img"]
+    assert all("alert(1)" in text(page) for page in pages[:-1])
+
+
+def test_somebody_who_left_the_organization_cannot_confirm(owner: Client, mine: Side) -> None:
+    place = scan(owner, waiting().shows())
+    successor = user_ensure("next@example.com")
+    membership_ensure(mine.organization, successor, Role.OWNER)
+    Membership.objects.get(user=mine.owner).delete()
+    answer = owner.post(place)
+    assert (answer.status_code, answer["Location"]) == (302, "/organizations/new")
+    assert not Device.objects.exists()
+
+
+def test_the_clock_of_a_pending_code_is_the_servers(owner: Client) -> None:
+    scan(owner, waiting().shows())
+    (since, _sealed) = next(iter(owner.session[SESSION_KEY].values()))
+    assert abs(since - time.time()) < 5
