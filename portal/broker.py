@@ -36,20 +36,20 @@ class Channel(filesystem.Channel):
     def get_table(self, exchange: str) -> Any:
         """The queues bound to ``exchange``."""
         with self._table():
-            return super().get_table(exchange)
+            return super().get_table(exchange)  # type: ignore[no-untyped-call]
 
     def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
         with self._table():
-            super()._queue_bind(exchange, routing_key, pattern, queue)
+            super()._queue_bind(exchange, routing_key, pattern, queue)  # type: ignore[no-untyped-call]
 
-    def _put(self, queue: str, payload: Any, **_kwargs: Any) -> None:
+    def _put(self, queue: Any, message: Any, **_kwargs: Any) -> None:
         # The name sorts by time, which is the order of the queue; kombu looks for "<queue>.msg" at its end.
         name = f"{round(time.monotonic() * 1000):015d}_{uuid.uuid4()}.{queue}.msg"
         final = Path(self.data_folder_out) / name
         unfinished = final.with_name(f"{name}.part")
         try:
             with unfinished.open("wb") as file:
-                file.write(str_to_bytes(dumps(payload)))  # type: ignore[no-untyped-call]
+                file.write(str_to_bytes(dumps(message)))  # type: ignore[no-untyped-call]
             os.replace(unfinished, final)
         except OSError as error:
             raise ChannelError(f"cannot add a message to {self.data_folder_out}") from error

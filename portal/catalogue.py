@@ -304,6 +304,11 @@ def event(code: str, detail: Mapping[str, Any]) -> Said:
     return _say(code, EVENTS.get(code, Entry("", tone="info")), detail)
 
 
+def reason(code: str) -> Said:
+    """Why a device is stuck, from the code in its row."""
+    return event(code, {})
+
+
 def short(code: str) -> str:
     """A code in a few words without values, for lists."""
     entry = EVENTS.get(code)

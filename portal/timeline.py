@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import QuerySet
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as later
 
@@ -175,12 +174,7 @@ def _reached(device: Device, onboarding: Onboarding | None) -> dict[int, int]:
         first.setdefault(code, at)
     seconds = {}
     for number, marks in _MARKS.items():
-        at = next((first[code] for code in marks if code in first), None)
-        if at is not None:
-            seconds[number] = max(0, round((at - onboarding.started_at).total_seconds()))
-    now = onboarding.finished_at or timezone.now()
-    if seconds and 3 in seconds:
-        seconds[3] = max(
-            seconds[3], round((now - onboarding.started_at).total_seconds()) if onboarding.finished_at else 0
-        )
+        reached = next((first[code] for code in marks if code in first), None)
+        if reached is not None:
+            seconds[number] = max(0, round((reached - onboarding.started_at).total_seconds()))
     return seconds

@@ -124,9 +124,9 @@ def add(request: HttpRequest) -> HttpResponse:
         code = request.POST.get("code", "").strip()
         if not code or len(code) > QUERY_MAX_LENGTH * 2:
             return _private(_refused(request, ClaimRefused(ClaimProblem.UNREADABLE)))
-        answer = redirect("claim", pending.keep(request, code))
-        answer.status_code = 303
-        return _private(answer)
+        target = redirect("claim", pending.keep(request, code))
+        target.status_code = 303
+        return _private(target)
     waiting = claims.waiting(membership_of(request).organization, limit=20)
     answer = render(request, "claim/add.html", {"waiting": waiting})
     answer["Permissions-Policy"] = CAMERA_POLICY
