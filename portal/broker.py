@@ -42,7 +42,7 @@ class Channel(filesystem.Channel):
         with self._table():
             super()._queue_bind(exchange, routing_key, pattern, queue)  # type: ignore[no-untyped-call]
 
-    def _put(self, queue: Any, message: Any, **_kwargs: Any) -> None:
+    def _put(self, queue: Any, message: Any, **_kwargs: Any) -> None:  # type: ignore[override]
         # The name sorts by time, which is the order of the queue; kombu looks for "<queue>.msg" at its end.
         name = f"{round(time.monotonic() * 1000):015d}_{uuid.uuid4()}.{queue}.msg"
         final = Path(self.data_folder_out) / name
