@@ -6,7 +6,7 @@ ICONS = {
     '<path d="M20 16v3a1 1 0 0 1-1 1h-3M8 20H5a1 1 0 0 1-1-1v-3"/>'
     '<path d="M12 9v6M9 12h6"/>',
     "plans": '<path d="M6 4h9l3 3v13H6z"/><path d="M9 11h6M9 15h6"/>',
-    "settings": '<circle cx="12" cy="12" r="3"/><path d="M12 3v3M12 18v3M3 12h3M18 12h3M5.6 5.6l2.1 2.1M16.3 16.3l2.1 2.1'
-    'M18.4 5.6l-2.1 2.1M7.7 16.3l-2.1 2.1"/>',
-    "person": '<circle cx="12" cy="8" r="4"/><path d="M4 20c1.5-4 4.500-6 8-6s6.500 2 8 6"/>',
+    "settings": '<circle cx="12" cy="12" r="3"/><path d="M12 3v3M12 18v3M3 12h3M18 12h3"/>'
+    '<path d="M5.6 5.6l2.1 2.1M16.3 16.3l2.1 2.1M18.4 5.6l-2.1 2.1M7.7 16.3l-2.1 2.1"/>',
+    "person": '<circle cx="12" cy="8" r="4"/><path d="M4 20c1.5-4 4.5-6 8-6s6.5 2 8 6"/>',
 }
