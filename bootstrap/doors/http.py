@@ -24,6 +24,7 @@ from bootstrap.errors import (
     UnexpectedMessage,
     UnknownDevice,
 )
+from bootstrap.protocols.provisioning.constants import MAX_REQUEST_LENGTH
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -32,7 +33,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 EAP_TYPE = "application/vnd.onward.eap"
 EAP_BODY_MAX = 4096
 PROVISION_TYPE = 'application/cose; cose-type="cose-encrypt0"'
-PROVISION_BODY_MAX = 64 * 1024
+PROVISION_BODY_MAX = MAX_REQUEST_LENGTH
 TOKEN_MAX_LENGTH = 300
 BODY_SECONDS = 20.0
 """How long one body may take to come; the bodies are small, so only the idle are slower."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
+import re
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -18,6 +20,8 @@ ITEMS_MAX = 100
 TEXT_MAX_LENGTH = 4096
 FILE_MAX_LENGTH = 512 * 1024
 PLAN_MAX_LENGTH = 768 * 1024
+"""Octets, so that the whole plan fits one sealed reply in any script."""
+ID_MAX_LENGTH = 64
 
 FIELDS: dict[str, dict[str, bool]] = {
     "network": {"ssid": True, "security": True, "passphrase": False},
@@ -28,6 +32,7 @@ FIELDS: dict[str, dict[str, bool]] = {
 }
 """Kind of item to its fields, True where the field must be there. ``content`` of a file is base64 text."""
 
+_MODE = re.compile(r"0?[0-7]{3}", re.ASCII)
 SECURITIES = ("open", "wpa2-psk", "wpa3-sae", "wpa-enterprise")
 
 
@@ -39,21 +44,24 @@ def items_clean(items: Any) -> list[dict[str, Any]]:
     ids = [item["id"] for item in cleaned]
     if len(set(ids)) != len(ids):
         raise ValidationError({"items": _("Two items have the same id.")})
-    if sum(len(str(item["value"])) for item in cleaned) > PLAN_MAX_LENGTH:
+    if len(json.dumps(cleaned, ensure_ascii=False).encode()) > PLAN_MAX_LENGTH:
         raise ValidationError({"items": _("The plan is larger than 768 kB.")})
     return cleaned
 
 
 def _item_clean(position: int, item: Any) -> dict[str, Any]:
-    if not isinstance(item, dict) or str(item.get("kind")) not in FIELDS:
+    if not isinstance(item, dict) or not isinstance(item.get("kind"), str) or item["kind"] not in FIELDS:
         raise ValidationError({"items": _("Item %d: unknown kind.") % position})
     kind, value = item["kind"], item.get("value")
     if not isinstance(value, dict) or set(value) - set(FIELDS[kind]):
         raise ValidationError({"items": _("Item %d: unknown field.") % position})
     for field, needed in FIELDS[kind].items():
         _field_clean(position, kind, field, value.get(field, ""), needed)
+    name = item.get("id") or f"{kind}-{position}"
+    if not _is_text(name, ID_MAX_LENGTH):
+        raise ValidationError({"items": _("Item %d: %s is not a short text.") % (position, "id")})
     return {
-        "id": str(item.get("id") or f"{kind}-{position}")[:64],
+        "id": name,
         "kind": kind,
         "value": {field: text for field, text in value.items() if text != ""},
     }
@@ -61,14 +69,16 @@ def _item_clean(position: int, item: Any) -> dict[str, Any]:
 
 def _field_clean(position: int, kind: str, field: str, text: Any, needed: bool) -> None:
     limit = FILE_MAX_LENGTH * 4 // 3 + 4 if field == "content" else TEXT_MAX_LENGTH
-    if not isinstance(text, str) or len(text) > limit:
+    if not _is_text(text, limit):
         raise ValidationError({"items": _("Item %d: %s is not a short text.") % (position, field)})
     if needed and not text:
         raise ValidationError({"items": _("Item %d: %s is missing.") % (position, field)})
     if field == "content":
         _content_clean(position, text)
-    if field == "path" and (not text.startswith("/") or ".." in text.split("/")):
+    if field == "path" and (not text.startswith("/") or ".." in text.split("/") or "\0" in text):
         raise ValidationError({"items": _("Item %d: a path starts with / and has no ..") % position})
+    if field == "mode" and text and not _MODE.fullmatch(text):
+        raise ValidationError({"items": _("Item %d: a mode is octal, like 0644.") % position})
     if field == "security" and text not in SECURITIES:
         raise ValidationError(
             {"items": _("Item %d: security is one of %s.") % (position, ", ".join(SECURITIES))}
@@ -79,11 +89,20 @@ def _field_clean(position: int, kind: str, field: str, text: Any, needed: bool) 
         )
 
 
+def _is_text(text: Any, limit: int) -> bool:
+    """A string of so many characters that can be sent: half a surrogate pair, which JSON can spell, cannot."""
+    if not isinstance(text, str) or len(text) > limit:
+        return False
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def _content_clean(position: int, text: str) -> None:
     try:
-        base64.b64decode(text, validate=True)
+        content = base64.b64decode(text, validate=True)
     except ValueError as error:
         raise ValidationError({"items": _("Item %d: content is not base64.") % position}) from error
+    if len(content) > FILE_MAX_LENGTH:
+        raise ValidationError({"items": _("Item %d: a file has at most 512 kB.") % position})
 
 
 def file_digest(content: str) -> str:
