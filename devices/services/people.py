@@ -162,6 +162,14 @@ def first_owner_welcome(text: str, email: str, organization_name: str) -> User |
 
 
 @transaction.atomic
+def invitation_withdraw(link: OneTimeLink, actor: User) -> None:
+    """Make an open invitation worthless."""
+    if link.organization is not None:
+        audit_write(link.organization, actor, "member.invitation-withdrawn", link.email, role=link.role)
+    link.delete()
+
+
+@transaction.atomic
 def invitation_accept(text: str, user: User) -> Membership | None:
     """Use an invitation as the signed-in person. None when the link is dead."""
     link = (

@@ -29,3 +29,9 @@ def invitation_waits(context: dict[str, Any]) -> bool:
 def mails_are_files() -> bool:
     """Without a mail server, mails are files in the data folder."""
     return settings.EMAIL_BACKEND.endswith(".filebased.EmailBackend")
+
+
+@register.filter
+def plain(value: object) -> str:
+    """A detail of the audit log as words: lists with commas, everything else as it is."""
+    return ", ".join(str(entry) for entry in value) if isinstance(value, list) else str(value)
