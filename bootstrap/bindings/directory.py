@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 from django.db import DatabaseError, close_old_connections
 
+from bootstrap.errors import LocalError
 from devices.models import AccessPoint, Organization, Plan, Realm, Revision
 from devices.services.access import access_point_secret
 
@@ -110,12 +111,7 @@ def load_snapshot(revision: int) -> Snapshot:
         if plan.current
     }
     defaults = dict(Plan.objects.filter(is_default=True).values_list("organization_id", "pk"))
-    points = [
-        AccessPointEntry(
-            point.pk, point.organization_id, ipaddress.ip_network(point.address), access_point_secret(point)
-        )
-        for point in AccessPoint.objects.all()
-    ]
+    points = [entry for point in AccessPoint.objects.all() if (entry := _access_point(point)) is not None]
     realms = {
         realm.name: RealmPolicy(
             realm.organization_id,
@@ -149,6 +145,16 @@ def load_snapshot(revision: int) -> Snapshot:
     )
 
 
+def _access_point(point: AccessPoint) -> AccessPointEntry | None:
+    """None when its secret does not open any more: it stays silent, and every other door stays open."""
+    try:
+        secret = access_point_secret(point)
+    except LocalError as error:
+        log.error("directory.secret-lost", access_point=point.pk, address=point.address, error=str(error))
+        return None
+    return AccessPointEntry(point.pk, point.organization_id, ipaddress.ip_network(point.address), secret)
+
+
 class Directory:
     """Holds the newest snapshot; ``start`` keeps it so."""
 
@@ -175,6 +181,6 @@ class Directory:
         while not self._stop.wait(POLL_SECONDS):
             try:
                 self.refresh()
-            except DatabaseError as error:
+            except (DatabaseError, LocalError) as error:
                 log.warning("directory.refresh-failed", error=str(error))
                 close_old_connections()

@@ -24,11 +24,19 @@ SHARED_REALMS = frozenset({"eap-noob.arpa", "noob.eap.arpa"})
 def address_clean(text: str) -> str:
     """``192.0.2.7`` or ``192.0.2.0/24`` in one spelling; raises ValidationError."""
     try:
-        return str(ipaddress.ip_network(text.strip(), strict=False))
+        return str(_unmapped(ipaddress.ip_network(text.strip(), strict=False)))
     except ValueError as error:
         raise ValidationError(
             {"address": _("Write an address like 192.0.2.7 or a network like 192.0.2.0/24.")}
         ) from error
+
+
+def _unmapped(
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network,
+) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """The IPv4 network that an IPv4-mapped one means: doors look addresses up as IPv4."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+    return ipaddress.ip_network((mapped, network.prefixlen - 96)) if mapped else network
 
 
 def _secret_clean(secret: str) -> bytes:
@@ -82,6 +90,8 @@ def realm_save(organization: Organization, actor: User | None, *, name: str, **f
         if field in fields:
             setattr(realm, field, fields[field])
     realm.full_clean(exclude=["organization"])
+    if realm.assign_to_new_devices:
+        Realm.objects.filter(organization=organization).update(assign_to_new_devices=False)
     realm.save()
     audit_write(organization, actor, "realm.saved", name)
     revision_bump()

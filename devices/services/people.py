@@ -7,7 +7,7 @@ import secrets
 from datetime import timedelta
 
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
+from django.core.validators import MaxLengthValidator, validate_email
 from django.db import transaction
 from django.utils import timezone
 
@@ -16,6 +16,7 @@ from devices.services.audit import audit_write
 from devices.services.revision import revision_bump
 
 TOKEN_PREFIX = "onw_"  # noqa: S105 (a mark that secret scanners can look for)
+EMAIL_MAX_LENGTH = 254
 FIRST_OWNER_LIFETIME = timedelta(hours=24)
 INVITATION_LIFETIME = timedelta(days=7)
 
@@ -36,9 +37,14 @@ def organization_create(name: str, owner: User) -> Organization:
     return organization
 
 
+def _email_check(email: str) -> None:
+    validate_email(email)
+    MaxLengthValidator(EMAIL_MAX_LENGTH)(email)
+
+
 def user_ensure(email: str) -> User:
     """The person with this mail address, made if need be."""
-    validate_email(email)
+    _email_check(email)
     found = User.objects.filter(email=email.lower()).first()
     return found or User.objects.create_user(email)
 
@@ -116,7 +122,7 @@ def invitation_create(
     organization: Organization, actor: User, email: str, role: str
 ) -> tuple[OneTimeLink, str]:
     """Invite a person into the organization; the text goes into the link ``/join/<text>``."""
-    validate_email(email)
+    _email_check(email)
     if role not in Role.values:
         raise ValidationError(f"unknown role {role}")
     text = secrets.token_urlsafe(24)
