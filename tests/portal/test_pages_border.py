@@ -99,7 +99,7 @@ def test_a_list_shows_only_ones_own(two: tuple[Side, Side], pattern: URLPattern)
         path = path.replace("<int:pk}", str(ids[noun(path.replace("<int:pk}", "{id}"))]))
     answer = browser(mine.owner).get(path.replace("{name}", "x").replace("{token}", "x"))
     assert answer.status_code < 500
-    assert b"Theirs" not in answer.content
+    assert b"Theirs" not in answer.getvalue()
 
 
 @pytest.mark.parametrize("pattern", list(pages()), ids=lambda pattern: pattern.name)
