@@ -107,7 +107,9 @@ class LivePortal:
         """An API token of an owner of ``organization``."""
         return self.manage("token", "create", "--email", email, "--organization", organization)
 
-    def access_point(self, secret: str = "testing123", organization: str = "Home") -> str:
+    def access_point(
+        self, secret: str = "testing123", organization: str = "Home", address: str = "127.0.0.0/8"
+    ) -> str:
         """Let this machine relay RADIUS; the simulator's --via URL."""
         self.manage(
             "accesspoint",
@@ -115,7 +117,7 @@ class LivePortal:
             "--organization",
             organization,
             "--address",
-            "127.0.0.0/8",
+            address,
             "--secret",
             secret,
         )
