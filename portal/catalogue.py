@@ -4,14 +4,16 @@ it, what to do next. Pages and API take it from here, so that both say the same.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as later
 
 from bootstrap.bindings.problems import ClaimProblem, ClaimRefused
+from bootstrap.protocols.eap_noob.constants import NoobErrorCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,11 +272,91 @@ EVENTS: dict[str, Entry] = {
 }
 
 
+NOOB_ERROR_EVENTS = ("eap-noob.error.sent", "eap-noob.error.received")
+_TRIES_AGAIN = later(
+    "The device tries again by itself. If it goes on, reset the device and scan its new code."
+)
+_UPDATE = later("Update the device's software, or ask its maker.")
+
+NOOB_ERRORS: dict[int, Entry] = {
+    NoobErrorCode.INVALID_NAI: Entry(
+        later("the device came under a network name that is not meant for us"),
+        later("Set the realm in the device right, or add it to this portal's realms."),
+        MANAGER,
+    ),
+    NoobErrorCode.INVALID_STRUCTURE: Entry(
+        later("a message was not built as the standard says"), _UPDATE, SELLER
+    ),
+    NoobErrorCode.INVALID_DATA: Entry(later("a message held a value that is not allowed"), _UPDATE, SELLER),
+    NoobErrorCode.UNEXPECTED_TYPE: Entry(later("a message came out of turn"), _TRIES_AGAIN, DEVICE),
+    NoobErrorCode.INVALID_KEY: Entry(later("a key cannot be used"), _TRIES_AGAIN, DEVICE),
+    NoobErrorCode.UNWANTED_PEER: Entry(
+        later("this device is not wanted here"),
+        later("Look whether it was taken out of service, or is missing among the expected serial numbers."),
+        MANAGER,
+        "bad",
+    ),
+    NoobErrorCode.STATE_MISMATCH: Entry(
+        later("the device and we remember different things about each other"), RESET, YOU, "bad"
+    ),
+    NoobErrorCode.UNKNOWN_NOOB_ID: Entry(
+        later("the code is not known any more"), later("Use the code that is shown now."), YOU
+    ),
+    NoobErrorCode.UNEXPECTED_PEER_ID: Entry(
+        later("the device came under another name than the one it was given"), RESET, YOU
+    ),
+    NoobErrorCode.NO_COMMON_VERSION: Entry(
+        later("the device and we share no version of the protocol"), _UPDATE, SELLER, "bad"
+    ),
+    NoobErrorCode.NO_COMMON_CRYPTOSUITE: Entry(
+        later("the device and we share no cryptography"), _UPDATE, SELLER, "bad"
+    ),
+    NoobErrorCode.NO_COMMON_DIRECTION: Entry(
+        later("the device and we share no way to carry the code"),
+        later("Allow codes in both directions for this realm, or ask the maker."),
+        MANAGER,
+        "bad",
+    ),
+    NoobErrorCode.HMAC_FAILURE: Entry(later("a proof did not fit"), _TRIES_AGAIN, DEVICE),
+    NoobErrorCode.APPLICATION_ERROR: Entry(
+        later("something behind the protocol went wrong"), _TRIES_AGAIN, DEVICE
+    ),
+    NoobErrorCode.INVALID_SERVER_INFO: Entry(
+        later("the device cannot read what we say of ourselves"), _UPDATE, SELLER
+    ),
+    NoobErrorCode.INVALID_SERVER_URL: Entry(
+        later("the device cannot use this portal's address"),
+        later("The address must begin with https and should be short: at most 60 characters."),
+        MANAGER,
+    ),
+    NoobErrorCode.INVALID_PEER_INFO: Entry(
+        later("what the device says of itself cannot be read"), _UPDATE, SELLER
+    ),
+}
+"""What the numbers of RFC 9140 (Table 10) mean to people; each goes on where an event's sentence says ``text``."""
+
+
 class _Values(dict[str, Any]):
-    """A value that is missing shows as a dash, never as an error."""
+    """A value that is missing shows as a dash, never as an error; one of another script keeps to itself."""
 
     def __missing__(self, key: str) -> str:
         return "–"
+
+    def __getitem__(self, key: str) -> Any:
+        value = super().__getitem__(key)
+        return _isolated(value) if isinstance(value, str) else value
+
+
+_FIRST_STRONG_ISOLATE, _POP_ISOLATE = "\u2068", "\u2069"
+_RIGHT_TO_LEFT = frozenset({"R", "AL"})
+
+
+def _isolated(value: str) -> str:
+    """What a device says, unable to turn the words around it: no controls, and its direction is its own."""
+    text = "".join(character for character in value if character.isprintable())
+    if any(unicodedata.bidirectional(character) in _RIGHT_TO_LEFT for character in text):
+        return f"{_FIRST_STRONG_ISOLATE}{text}{_POP_ISOLATE}"
+    return text
 
 
 def _say(code: str, entry: Entry, detail: Mapping[str, Any]) -> Said:
@@ -301,7 +383,13 @@ def problem_status(refused: ClaimRefused) -> int:
 
 def event(code: str, detail: Mapping[str, Any]) -> Said:
     """One line of history; a code that is not in the catalogue is shown as it is."""
-    return _say(code, EVENTS.get(code, Entry("", tone="info")), detail)
+    entry = EVENTS.get(code, Entry("", tone="info"))
+    number = detail.get("code")
+    meaning = NOOB_ERRORS.get(number) if isinstance(number, int) and code in NOOB_ERROR_EVENTS else None
+    if meaning is not None:
+        entry = replace(entry, fix=meaning.fix, who=meaning.who, tone=meaning.tone)
+        detail = {**detail, "text": _(meaning.sentence)}
+    return _say(code, entry, detail)
 
 
 def reason(code: str) -> Said:

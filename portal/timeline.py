@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import QuerySet
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as later
 
@@ -17,6 +18,9 @@ from portal import catalogue
 HISTORY_MAX = 200
 SAME_MOMENT = timedelta(seconds=2)
 """A claim's line may be a little older than the onboarding it starts."""
+SILENCE = timedelta(seconds=20)
+"""This much later than it should have come back, a device counts as silent."""
+LONG_SLEEP = timedelta(minutes=1)
 STEPS = (
     later("You confirmed the device"),
     later("Device proves itself"),
@@ -29,6 +33,12 @@ POSITION = {
     OnboardingStep.ONLINE: 3,
     OnboardingStep.DONE: 4,
 }
+FINISHED = len(STEPS)
+OUT = (DeviceState.SUSPENDED, DeviceState.REVOKED, DeviceState.RETIRED)
+PAUSED = (*OUT, DeviceState.TRANSFERRING)
+"""States in which nothing is under way, whatever step the device had reached."""
+_TROUBLE = {"eap-noob": 1, "provisioning": 2}
+"""Which step is in trouble, by the first word of the reason, when all had been done before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +78,19 @@ class Timeline:
     reason: str
     """Catalogue code when it is stuck."""
     next_at: datetime | None
+    """When it checks in again, while it should."""
+    silent_since: datetime | None
+    """Its code was accepted, and it should have come back by now."""
     cursor: int
     """Newest event, for the live connection."""
     lines: tuple[Line, ...]
+    out: bool
+    """Taken out of service; nothing is under way."""
+
+    @property
+    def sleeps_long(self) -> bool:
+        """So long that switching it off and on is quicker."""
+        return self.next_at is not None and self.next_at - timezone.now() > LONG_SLEEP
 
 
 def timeline(device: Device, history: int = HISTORY_MAX) -> Timeline:
@@ -80,9 +100,10 @@ def timeline(device: Device, history: int = HISTORY_MAX) -> Timeline:
         session.protocol: session for session in Session.objects.filter(device=device).order_by("seen_at")
     }
     events = list(_events(device).order_by("-id")[:history])
-    position = POSITION[OnboardingStep(onboarding.step)] if onboarding else 4
+    position = _position(device, onboarding)
     session = sessions.get("eap-noob")
-    next_at = session.next_at if session and position <= 1 else None
+    waits = position <= 1 and device.state not in (*PAUSED, DeviceState.STUCK)
+    next_at = session.next_at if session and waits else None
     said = _where(device, position, events)
     steps = _steps(device, onboarding, position, said)
     return Timeline(
@@ -92,9 +113,31 @@ def timeline(device: Device, history: int = HISTORY_MAX) -> Timeline:
         said.who,
         device.reason,
         next_at,
+        _silent_since(device, position, session),
         events[0].pk if events else 0,
         tuple(_line(event) for event in events),
+        device.state in OUT,
     )
+
+
+def _position(device: Device, onboarding: Onboarding | None) -> int:
+    """Number of the step it is at; FINISHED when all are done."""
+    if device.state in (DeviceState.KNOWN, DeviceState.WAITING):
+        return 0
+    if device.state == DeviceState.ONBOARDED:
+        return FINISHED
+    position = POSITION[OnboardingStep(onboarding.step)] if onboarding else 1
+    if device.state == DeviceState.STUCK and position == FINISHED:
+        return _TROUBLE.get(device.reason.partition(".")[0], FINISHED - 1)
+    return position
+
+
+def _silent_since(device: Device, position: int, session: Session | None) -> datetime | None:
+    """When it was last heard, if the person has done their part and it has not come back."""
+    if session is None or position != 1 or device.state != DeviceState.ONBOARDING:
+        return None
+    late = timezone.now() - (session.next_at or session.seen_at) > SILENCE
+    return session.seen_at if late else None
 
 
 def _events(device: Device) -> QuerySet[Event]:
@@ -117,10 +160,11 @@ def _where(device: Device, position: int, events: list[Event]) -> catalogue.Said
     if device.state == DeviceState.STUCK:
         newest = next((event for event in events if event.code == device.reason), None)
         return catalogue.event(device.reason or "onboarding.stuck", newest.detail if newest else {})
-    place = 0 if device.state == DeviceState.WAITING else position
-    sentence, fix = wait_sentences()[place]
-    if device.state in (DeviceState.RETIRED, DeviceState.REVOKED, DeviceState.SUSPENDED):
+    sentence, fix = wait_sentences()[position]
+    if device.state in OUT:
         sentence, fix = _("This device was taken out of service."), ""
+    elif device.state == DeviceState.TRANSFERRING:
+        sentence, fix = _("The device is being handed over."), ""
     return catalogue.Said("", sentence, fix, "", "info", ())
 
 
@@ -142,16 +186,15 @@ def _steps(
     device: Device, onboarding: Onboarding | None, position: int, said: catalogue.Said
 ) -> tuple[Step, ...]:
     reached = _reached(device, onboarding)
-    waiting = device.state == DeviceState.WAITING
+    at_step = {DeviceState.STUCK: "stuck"}.get(DeviceState(device.state), "now")
+    if device.state in PAUSED:
+        at_step = ""
     steps = []
     for number, title in enumerate(STEPS):
-        title = _("The device reads the code") if waiting and number == 0 else _(title)
-        current = 0 if waiting else position
-        state = "done" if number < current else "now" if number == current else ""
-        if state == "now" and device.state == DeviceState.STUCK:
-            state = "stuck"
-        sentence = f"{said.sentence} {said.fix}".strip() if number == current else ""
-        steps.append(Step(title, state, reached.get(number), sentence))
+        title = _("The device reads the code") if position == number == 0 else _(title)
+        state = "done" if number < position else at_step if number == position else ""
+        sentence = f"{said.sentence} {said.fix}".strip() if number == position and state else ""
+        steps.append(Step(title, state, reached.get(number) if state == "done" else None, sentence))
     return tuple(steps)
 
 
@@ -172,9 +215,11 @@ def _reached(device: Device, onboarding: Onboarding | None) -> dict[int, int]:
     first: dict[str, datetime] = {}
     for code, at in since.values_list("code", "at")[:50]:
         first.setdefault(code, at)
-    seconds = {}
+    seconds: dict[int, int] = {}
     for number, marks in _MARKS.items():
         reached = next((first[code] for code in marks if code in first), None)
         if reached is not None:
-            seconds[number] = max(0, round((reached - onboarding.started_at).total_seconds()))
+            # A step cannot be done before the one above it, whatever the clocks of two processes say.
+            after = round((reached - onboarding.started_at).total_seconds())
+            seconds[number] = max(0, after, *seconds.values())
     return seconds

@@ -28,7 +28,9 @@ def member(view: View) -> View:
     @wraps(view)
     def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not request.user.is_authenticated:
-            return redirect_to_login(request.get_full_path())
+            # Nobody can come back to a POST.
+            asked = request.get_full_path() if request.method in ("GET", "HEAD") else "/"
+            return redirect_to_login(asked)
         if not request.membership:  # type: ignore[attr-defined]
             return redirect("organization-new")
         return view(request, *args, **kwargs)

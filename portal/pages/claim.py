@@ -14,7 +14,7 @@ from django.urls import path, reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from bootstrap.bindings import claims
+from bootstrap.bindings import claims, codes
 from bootstrap.bindings.problems import ClaimProblem, ClaimRefused
 from devices.models import Claim
 from portal import catalogue
@@ -36,11 +36,13 @@ def _private(answer: HttpResponse) -> HttpResponse:
 def landing(request: HttpRequest) -> HttpResponse:
     """``/n?P=…&N=…&H=…``: what the code of an EAP-NOOB device opens (RFC 9140 appendix D)."""
     query = request.META.get("QUERY_STRING", "")
-    if not query or len(query) > QUERY_MAX_LENGTH:
-        answer = _refused(request, ClaimRefused(ClaimProblem.UNREADABLE))
-    else:
-        answer = redirect("claim", pending.keep(request, query))
+    try:
+        # Anything but such a code ends here: no row for it, no sign-in page before the answer.
+        codes.read(query if len(query) <= QUERY_MAX_LENGTH else "")
+        answer: HttpResponse = redirect("claim", pending.keep(request, query))
         answer.status_code = 303
+    except ClaimRefused as refused:
+        answer = _refused(request, refused)
     # What was in the address does not travel on.
     answer["Referrer-Policy"] = "no-referrer"
     return _private(answer)
@@ -63,18 +65,21 @@ def claim(request: HttpRequest, name: str) -> HttpResponse:
             return _private(_confirm(request, name, code))
         return _private(_ask(request, name, code))
     except ClaimRefused as refused:
-        if refused.problem is not ClaimProblem.WAS_HERE_BEFORE:
-            pending.drop(request, name)
+        if refused.problem is ClaimProblem.WAS_HERE_BEFORE:
+            # The same number came in while the person looked: now there is one more thing to ask.
+            return _private(_ask(request, name, code, status=catalogue.problem_status(refused)))
+        pending.drop(request, name)
         return _private(_refused(request, refused))
 
 
-def _ask(request: HttpRequest, name: str, code: str) -> HttpResponse:
+def _ask(request: HttpRequest, name: str, code: str, status: int = 200) -> HttpResponse:
     membership = membership_of(request)
     candidate = claims.look(code, membership)
     old = None
     if candidate.merge_with:
         old = membership.organization.devices.filter(pk=candidate.merge_with).first()
-    return render(request, "claim/ask.html", {"candidate": candidate, "old": old, "name": name})
+    context = {"candidate": candidate, "old": old, "name": name}
+    return render(request, "claim/ask.html", context, status=status)
 
 
 def _confirm(request: HttpRequest, name: str, code: str) -> HttpResponse:

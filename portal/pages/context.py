@@ -37,6 +37,8 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "organizations": SimpleLazyObject(lambda: _organizations(request)),
         "navigation": SimpleLazyObject(lambda: _navigation(request)),
         "theme": theme if theme in THEMES else "",
+        # Where a form of the shell comes back to: never to an address that only takes a POST.
+        "here": request.path if request.method in ("GET", "HEAD") else "/",
     }
 
 

@@ -120,7 +120,7 @@ def rename(request: HttpRequest, pk: int) -> HttpResponse:
     if not membership_of(request).may_claim:
         return HttpResponse(_("Your role may look, but not change."), status=403, content_type="text/plain")
     fields: dict[str, object] = {
-        name: request.POST[name] for name in ("name", "room") if name in request.POST
+        name: request.POST[name].replace("\0", "") for name in ("name", "room") if name in request.POST
     }
     if "plan" in request.POST:
         chosen = request.POST["plan"]
@@ -128,6 +128,8 @@ def rename(request: HttpRequest, pk: int) -> HttpResponse:
         fields["plan"] = (
             plans.filter(pk=int(chosen)).first() if chosen.isdecimal() and len(chosen) < 19 else None
         )
+        if chosen and fields["plan"] is None:
+            return HttpResponse(_("This plan does not exist."), status=422, content_type="text/plain")
     try:
         device_change(device, membership_of(request), **fields)
     except ValidationError as error:

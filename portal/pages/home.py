@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.templatetags.static import static
 from django.urls import path
@@ -16,6 +16,8 @@ from portal.middleware import SESSION_KEY
 from portal.pages.context import THEME_COOKIE, THEMES
 
 YEAR_SECONDS = 365 * 24 * 3600
+LISTS = {"/devices/": "devices", "/offers/": "add", "/plans/": "plans"}
+"""Pages of one thing, and the list to go to when another organization is chosen."""
 
 
 @require_GET
@@ -31,7 +33,8 @@ def _back(request: HttpRequest) -> HttpResponse:
     target = request.POST.get("back", "/")
     if not url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}):
         target = "/"
-    return redirect(target)
+    # Not redirect(): that would look a word without a slash up among the names of views.
+    return HttpResponseRedirect(target)
 
 
 @require_POST
@@ -57,8 +60,9 @@ def organization_choose(request: HttpRequest) -> HttpResponse:
     membership = get_object_or_404(Membership, user=request.user, organization_id=pk)
     request.session[SESSION_KEY] = membership.organization_id
     back = request.POST.get("back", "/")
-    if back.startswith("/devices/"):
-        return redirect("devices")
+    for start, name in LISTS.items():
+        if back.startswith(start):
+            return redirect(name)
     return _back(request)
 
 

@@ -53,7 +53,7 @@ def pending_url(request: HttpRequest) -> str | None:
     return reverse("claim", args=[max(alive, key=lambda name: alive[name][0])])
 
 
-def _alive(request: HttpRequest) -> dict[str, list]:  # type: ignore[type-arg]
+def _alive(request: HttpRequest) -> dict[str, list]:
     now = time.time()
     kept = request.session.get(SESSION_KEY, {})
     return {name: entry for name, entry in kept.items() if now - entry[0] < LIFETIME_SECONDS}

@@ -91,6 +91,15 @@ def where(device: Device) -> str:
     return ""
 
 
+@register.simple_tag
+def called(thing: Any) -> SafeString:
+    """Maker and model as the device says them, or the name that a person gave; its script turns nothing around."""
+    if isinstance(thing, Device):
+        return format_html("<bdi>{}</bdi>", thing)
+    words = " ".join(word for word in (thing.manufacturer, thing.model) if word)
+    return format_html("<bdi>{}</bdi>", words or _("New device"))
+
+
 @register.filter
 def serial_parts(serial: str) -> tuple[str, str]:
     """A serial number with its last four characters apart: those people compare."""

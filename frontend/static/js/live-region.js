@@ -9,7 +9,7 @@ class LiveRegion extends HTMLElement {
     this.retry = 1000;
     this.stale = false;
     this.open();
-    this.poll = setInterval(() => { if (!this.connected) this.changed(); }, POLL_MS);
+    this.poll = setInterval(() => { if (!this.connected || this.late()) this.changed(); }, POLL_MS);
     this.visible = () => { if (!document.hidden) { this.changed(); if (!this.connected) this.open(); } };
     document.addEventListener("visibilitychange", this.visible);
   }
@@ -42,6 +42,9 @@ class LiveRegion extends HTMLElement {
     };
   }
 
+  // Something should have happened by now: that it did not is news as well.
+  late() { return [...this.querySelectorAll("count-down")].some((moment) => moment.over); }
+
   changed() {
     if (document.hidden || this.timer) return;
     this.timer = setTimeout(() => { this.timer = null; this.read(); }, Number(this.dataset.pause ?? DEBOUNCE_MS));
@@ -50,6 +53,8 @@ class LiveRegion extends HTMLElement {
   async read() {
     try {
       const answer = await fetch(this.dataset.src, { headers: { Accept: "text/html" }, redirect: "manual" });
+      // Gone, or signed out: the page itself says which.
+      if (answer.status === 404 || answer.type === "opaqueredirect") return this.leave(location.href);
       if (!answer.ok) return;
       this.show(await answer.text());
     } catch {
@@ -57,11 +62,16 @@ class LiveRegion extends HTMLElement {
     }
   }
 
+  leave(target) {
+    if (this.gone) return;
+    this.gone = true;
+    location.replace(target);
+  }
+
   show(text) {
     const page = new DOMParser().parseFromString(text, "text/html");
     if (this.dataset.leaveWhen && page.querySelector(this.dataset.leaveWhen)) {
-      this.gone = true;
-      location.replace(this.dataset.leaveTo);
+      this.leave(this.dataset.leaveTo);
       return;
     }
     for (const part of page.querySelectorAll("template[data-for]")) {

@@ -27,6 +27,14 @@ class CountDown extends HTMLElement {
     const clock = left >= 60 ? `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")} min` : `${left} s`;
     const text = left > 0 ? `${this.dataset.before ?? ""} ${clock}`.trim() : this.dataset.over ?? "";
     if (this.textContent !== text) this.textContent = text;
+    this.over = left <= 0;
+    if (this.over) this.end();
+  }
+  // What ends with it, and what comes instead.
+  end() {
+    const [ends, then] = [this.dataset.ends, this.dataset.then].map((id) => id && document.getElementById(id));
+    if (ends) ends.hidden = true;
+    if (then) then.hidden = false;
   }
 }
 

@@ -42,11 +42,3 @@ document.addEventListener("keydown", (event) => {
     field.select();
   }
 });
-
-// A label that stands for a file input is pressed with the keyboard as well.
-document.addEventListener("keydown", (event) => {
-  if ((event.key === "Enter" || event.key === " ") && event.target.matches("label[tabindex]")) {
-    event.preventDefault();
-    event.target.click();
-  }
-});

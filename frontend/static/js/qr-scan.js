@@ -75,6 +75,7 @@ class QrScan extends HTMLElement {
 
   async photo(file) {
     if (!file) return;
+    this.say(this.dataset.reading);
     try {
       const [found] = await (await this.detector()).detect(await createImageBitmap(file));
       if (found) return this.found(found.rawValue);
