@@ -8,6 +8,7 @@ import socket
 from typing import Any
 from urllib.parse import parse_qs
 
+import structlog
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from channels.layers import get_channel_layer
@@ -17,6 +18,7 @@ from bootstrap.engine.live import DATAGRAM_MAX, groups, socket_path
 from bootstrap.engine.models import Event, Session
 from devices.models import Device, Membership
 
+log = structlog.get_logger(__name__)
 NOT_ALLOWED = 4403
 REPLAY_MAX = 200
 
@@ -50,8 +52,8 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         if self.group:
             await self.channel_layer.group_discard(self.group, self.channel_name)
 
-    async def receive_json(self, content: Any, **kwargs: Any) -> None:
-        """Browsers have nothing to say here."""
+    async def receive(self, text_data: Any = None, bytes_data: Any = None, **kwargs: Any) -> None:
+        """Browsers have nothing to say here; whatever comes is not even read."""
 
     async def poke(self, message: dict[str, Any]) -> None:
         """Something changed; the page reads it itself."""
@@ -114,9 +116,24 @@ class Bridge:
                 raw = self._socket.recv(DATAGRAM_MAX)
             except BlockingIOError:
                 return
-            task = asyncio.ensure_future(_spread(json.loads(raw)))
+            message = _poke(raw)
+            if message is None:
+                continue
+            task = asyncio.ensure_future(_spread(message))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+
+def _poke(raw: bytes) -> dict[str, Any] | None:
+    """What one of our processes sent (``bootstrap.engine.live.publish``), or None."""
+    try:
+        message = json.loads(raw)
+    except ValueError:
+        message = None
+    if isinstance(message, dict) and isinstance(message.get("event"), int):
+        return {name: message.get(name) for name in ("event", "session", "device", "organization")}
+    log.warning("live.not-a-poke", octets=len(raw))
+    return None
 
 
 async def _spread(message: dict[str, Any]) -> None:
