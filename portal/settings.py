@@ -74,6 +74,7 @@ def _secret(name: str, given: str) -> str:
 
 DATA_DIR.mkdir(parents=True, exist_ok=True)
 (DATA_DIR / "run").mkdir(exist_ok=True, mode=0o700)
+(DATA_DIR / "static").mkdir(exist_ok=True)
 
 SECRET_KEY = _secret("secret_key", ENV.secret_key)
 VAULT_KEYS = [key.strip() for key in _secret("vault_key", ENV.vault_keys).split(",")]
@@ -283,7 +284,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "onward.sweep", "schedule": 2.0, "options": {"expires": 10}},
     "housekeeping": {"task": "onward.housekeeping", "schedule": 5.0, "options": {"expires": 60}},
 }
-CELERY_BROKER_URL = "onward-files://"
+CELERY_BROKER_URL = "onward-files://localhost"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -57,17 +57,19 @@ def index(request: HttpRequest) -> HttpResponse:
         "paged": bool(before),
         "waiting": [] if before or search else claims.waiting(organization, limit=5),
         "states": DeviceState.choices,
-        "simulator_line": simulator_line(),
+        "simulator_line": simulator_line(request),
     }
     fragment = request.headers.get("HX-Request") == "true" or request.GET.get("fragment") == "rows"
     return render(request, "devices/rows.html" if fragment else "devices/list.html", context)
 
 
-def simulator_line() -> str:
+def simulator_line(request: HttpRequest) -> str:
     """What to paste into a terminal to see a device come in."""
     python = os.path.relpath(sys.executable)
     devices = settings.DEVICES_URL or "https://127.0.0.1:8443"
-    return f"{python} -m bootstrap.simulator eap-noob --via {devices} --portal {settings.PORTAL_URL}"
+    # The address this browser uses: its session would not be found under another name of the same machine.
+    portal = f"{request.scheme}://{request.get_host()}"
+    return f"{python} -m bootstrap.simulator eap-noob --via {devices} --portal {portal}"
 
 
 def _device(request: HttpRequest, pk: int) -> Device:

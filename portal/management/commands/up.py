@@ -166,6 +166,7 @@ def _worker() -> list[str]:
         sys.executable,
         "-m",
         "celery",
+        "--quiet",
         "-A",
         "portal",
         "worker",
