@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import template
@@ -65,7 +65,7 @@ def ago(moment: datetime | None) -> SafeString:
         '<relative-time datetime="{}" title="{}">{}</relative-time>',
         moment.isoformat(),
         timezone.localtime(moment).strftime("%Y-%m-%d %H:%M:%S %Z"),
-        _("%s ago") % timesince(moment),
+        _("now") if timezone.now() - moment < timedelta(minutes=1) else _("%s ago") % timesince(moment),
     )
 
 

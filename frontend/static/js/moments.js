@@ -4,8 +4,14 @@ const words = new Intl.RelativeTimeFormat(document.documentElement.lang || "en",
 
 class RelativeTime extends HTMLElement {
   static observedAttributes = ["datetime"];
-  connectedCallback() { this.tick(); this.timer = setInterval(() => this.tick(), 5000); }
-  disconnectedCallback() { clearInterval(this.timer); }
+  connectedCallback() {
+    this.tick();
+    this.timer = setInterval(() => this.tick(), 5000);
+    // A live part that was read anew brings the server's coarser words along.
+    this.changes = new MutationObserver(() => this.tick());
+    this.changes.observe(this, { childList: true, characterData: true, subtree: true });
+  }
+  disconnectedCallback() { clearInterval(this.timer); this.changes.disconnect(); }
   attributeChangedCallback() { this.tick(); }
   tick() {
     const seconds = Math.round((Date.parse(this.getAttribute("datetime")) - Date.now()) / 1000);
