@@ -6,6 +6,7 @@ secrets in the data folder (``--data-dir``, default ``var/``), the secrets with 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from datetime import timedelta
@@ -18,20 +19,40 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
+URL_MAX_LENGTH = 110
 
 
 class Environment(BaseSettings):
     """What an operator may set. One error page lists every mistake at once (pydantic)."""
 
-    model_config = SettingsConfigDict(env_prefix="ONWARD_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="ONWARD_", extra="ignore", hide_input_in_errors=True)
 
     data_dir: Path = Field(default=BASE_DIR / "var", description="Database, secrets, queue, sockets, mail")
-    url: str = Field(default="", description="Public address of the portal, as people open it")
-    devices_url: str = Field(default="", description="Public address of the device TLS port; always https")
-    coap_url: str = Field(default="", description="Public address of the CoAP door")
+    # Devices hear these three within the 500 octets of ServerInfo.
+    url: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s/?#]+(/[^\s?#]*)?)?$",
+        max_length=URL_MAX_LENGTH,
+        description="Public address of the portal, as people open it",
+    )
+    devices_url: str = Field(
+        default="",
+        pattern=r"^(https://[^\s/?#]+(/[^\s?#]*)?)?$",
+        max_length=URL_MAX_LENGTH,
+        description="Public address of the device TLS port; always https",
+    )
+    coap_url: str = Field(
+        default="",
+        pattern=r"^(coaps?://[^\s/?#]+/?)?$",
+        max_length=URL_MAX_LENGTH,
+        description="Public address of the CoAP door",
+    )
     secret_key: str = Field(default="", repr=False, description="Django's signing key")
     vault_keys: str = Field(
-        default="", repr=False, description="Comma-separated long random texts; the first one seals"
+        default="",
+        repr=False,
+        pattern=r"^$|[^\s,]",
+        description="Comma-separated long random texts; the first one seals",
     )
     debug: bool = Field(default=False, description="Tracebacks in the browser; never in production")
     allowed_hosts: str = Field(default="*", description="Comma-separated host names the portal answers to")
@@ -39,7 +60,11 @@ class Environment(BaseSettings):
         default="", description="smtp://user:password@host:587; empty: files in the data folder"
     )
     mail_from: str = Field(default="Onward <onward@localhost>", description="Sender of mails")
-    doors: str = Field(default="web,devices,coap,radius,worker", description="What /healthz expects to be up")
+    doors: str = Field(
+        default="web,devices,coap,radius,worker",
+        pattern=r"^\s*(web|devices|coap|radius|worker)\s*(,\s*(web|devices|coap|radius|worker)\s*)*$",
+        description="What /healthz expects to be up",
+    )
     web_threads: int = Field(default=6, ge=1, le=64, description="Threads for pages and API")
     strangers_max: int = Field(default=20_000, ge=100, description="Unclaimed sessions kept at most")
     strangers_per_second: float = Field(
@@ -47,7 +72,9 @@ class Environment(BaseSettings):
     )
     strangers_burst: int = Field(default=2_000, ge=1, description="New strangers at once from one address")
     synchronous_full: bool = Field(default=False, description="SQLite: survive power loss, at half the speed")
-    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
+    log_level: str = Field(
+        default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR"
+    )
     log_json: bool = Field(default=False, description="Log lines as JSON, for machines")
 
 
@@ -62,14 +89,15 @@ def _secret(name: str, given: str) -> str:
     folder = DATA_DIR / "secrets"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / name
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(handle, "w") as file:
-        value = secrets.token_urlsafe(48) if name == "secret_key" else secrets.token_hex(32)
-        file.write(value)
-    return value
+    if not path.exists():
+        # Whole or not there: another process that starts now must not read half a secret.
+        draft = folder / f".{name}.{os.getpid()}"
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(48) if name == "secret_key" else secrets.token_hex(32))
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
+    return path.read_text().strip()
 
 
 DATA_DIR.mkdir(parents=True, exist_ok=True)
@@ -77,7 +105,7 @@ DATA_DIR.mkdir(parents=True, exist_ok=True)
 (DATA_DIR / "static").mkdir(exist_ok=True)
 
 SECRET_KEY = _secret("secret_key", ENV.secret_key)
-VAULT_KEYS = [key.strip() for key in _secret("vault_key", ENV.vault_keys).split(",")]
+VAULT_KEYS = [key.strip() for key in _secret("vault_key", ENV.vault_keys).split(",") if key.strip()]
 DEBUG = ENV.debug
 ALLOWED_HOSTS = [host.strip() for host in ENV.allowed_hosts.split(",")]
 PORTAL_URL = ENV.url.rstrip("/")

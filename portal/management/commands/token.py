@@ -13,6 +13,16 @@ from devices.models import Organization, Role
 from devices.services.people import membership_ensure, organization_create, token_create, user_ensure
 from portal.management.base import migrate_if_needed
 
+DAYS_MAX = 36_500
+
+
+def _days(text: str) -> timedelta:
+    """A lifetime; argparse turns the error into a sentence."""
+    number = int(text)
+    if not 1 <= number <= DAYS_MAX:
+        raise ValueError(text)
+    return timedelta(days=number)
+
 
 class Command(BaseCommand):
     """API tokens from the command line: ``manage.py token create --email E --organization O``."""
@@ -27,12 +37,12 @@ class Command(BaseCommand):
         create.add_argument("--organization", required=True)
         create.add_argument("--role", choices=Role.values, default=Role.OWNER)
         create.add_argument("--name", default="command line")
-        create.add_argument("--days", type=int, help="lifetime; without it the token lives until revoked")
+        create.add_argument("--days", type=_days, help="lifetime; without it the token lives until revoked")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Create."""
         migrate_if_needed()
-        lifetime = timedelta(days=options["days"]) if options["days"] else None
+        lifetime = options["days"]
         try:
             with transaction.atomic():
                 user = user_ensure(options["email"])
