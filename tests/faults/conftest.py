@@ -52,3 +52,17 @@ def target():
         yield Target(portal, token, portal.access_point("s3cret-of-the-radius-client"))
     finally:
         portal.stop()
+
+
+@pytest.fixture(scope="session")
+def crowded():
+    """A portal with room for a hundred strangers, five new ones a second."""
+    limits = {"MAX": "100", "PER_SECOND": "5", "BURST": "300"}
+    portal = LivePortal(
+        environment={f"ONWARD_STRANGERS_{name}": value for name, value in limits.items()}
+    ).start()
+    try:
+        token = portal.token()
+        yield Target(portal, token, portal.access_point("another-secret"))
+    finally:
+        portal.stop()
