@@ -15,7 +15,7 @@ import pytest
 from django.core.cache import cache
 from django.db import connection
 
-from bootstrap.bindings import bindings, claims
+from bootstrap.bindings import bindings, claims, local
 from bootstrap.bindings.directory import Directory
 from bootstrap.contract import Env, Inbound, Reply, Verdict, Via
 from bootstrap.engine import onboarding
@@ -243,7 +243,7 @@ def elsewhere(sql: str) -> None:
 
 def forget_directories() -> None:
     """People's side of the bindings caches by revision, and a rolled back test gives numbers out again."""
-    claims._LOCAL._directory = Directory()
+    local.BINDING.forget()
 
 
 @pytest.fixture

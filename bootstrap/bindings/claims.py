@@ -6,7 +6,7 @@ Confirming commits the protocol's OOB step and the claim's rows together, or nei
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -15,18 +15,15 @@ from django.conf import settings
 from django.db import transaction
 
 from bootstrap.bindings import codes, eap_noob
-from bootstrap.bindings.directory import Directory, OrganizationPolicy
-from bootstrap.bindings.eap import EapBinding, EapState
+from bootstrap.bindings.eap import EapState
 from bootstrap.bindings.limits import tries_check, tries_count
+from bootstrap.bindings.local import deliver_local, facts_for, outcome_of, state_of
 from bootstrap.bindings.problems import ClaimProblem, ClaimRefused
-from bootstrap.contract import Env, Level, Milestone, Note, Outcome, Reply
-from bootstrap.engine import envelope
+from bootstrap.contract import Env, Level, Milestone, Note, Outcome
 from bootstrap.engine.models import Session
 from bootstrap.engine.onboarding import offer_end, offer_release
-from bootstrap.engine.service import deliver
 from bootstrap.engine.store import Record
 from bootstrap.engine.store import django as store
-from bootstrap.errors import UnknownDevice
 from bootstrap.protocols.eap_noob import server as noob
 from bootstrap.protocols.eap_noob import sticker
 from bootstrap.protocols.eap_noob.constants import Direction, OobOutcome, ServerState
@@ -120,8 +117,7 @@ def _confirm(
     env = live_env()
     record, state = _find(oob.peer_id)
     _refuse_owned(record, membership)
-    policy = _binding().policy(membership.organization_id)
-    facts = noob.Facts(oob_retries=policy.oob_retries, noob_timeout_seconds=policy.noob_timeout_seconds)
+    facts = facts_for(membership.organization_id)
     result = noob.oob_receive(state.association, oob, env, facts)
     assert record.id is not None
     if result.outcome is OobOutcome.ACCEPTED:
@@ -143,9 +139,9 @@ def _confirm(
         notes = [Note("claim.confirmed", Level.SUCCESS, {"person": str(membership.user)})]
         if onto is not None and onto.pk != record.device_id:
             notes.append(Note("claim.merged", Level.INFO, {"device": onto.pk}))
-        return _local(current, taken.state, tuple(notes), Milestone.CONFIRMED)
+        return outcome_of(current, taken.state, tuple(notes), Milestone.CONFIRMED)
 
-    _deliver(record.id, take, env, device_id=device.pk, organization_id=membership.organization_id)
+    deliver_local(record.id, take, env, device_id=device.pk, organization_id=membership.organization_id)
     _adopt_history(record.id, device)
     return device
 
@@ -168,8 +164,7 @@ def offer(
         words = _words(record)
         _refuse_serial(words, membership.organization)
         onto = mine or _merge_target(words, membership.organization, merge)
-        policy = _binding().policy(membership.organization_id)
-        facts = noob.Facts(oob_retries=policy.oob_retries, noob_timeout_seconds=policy.noob_timeout_seconds)
+        facts = facts_for(membership.organization_id)
         device = claim_record(membership, words, Claim.Direction.SERVER_TO_DEVICE, onto=onto)
         made: list[tuple[Oob, int]] = []
 
@@ -177,9 +172,9 @@ def offer(
             after, oob = noob.oob_make(current.association, when, facts)
             made[:] = [(oob, noob.oob_expires_at(after, oob) or 0)]
             note = Note("claim.offered", Level.INFO, {"person": str(membership.user)})
-            return _local(current, after, (note,), None)
+            return outcome_of(current, after, (note,), None)
 
-        _deliver(record.id, make, env, device_id=device.pk, organization_id=membership.organization_id)
+        deliver_local(record.id, make, env, device_id=device.pk, organization_id=membership.organization_id)
         _adopt_history(record.id, device)
         oob, expires = made[0]
         expires_at = datetime.fromtimestamp(expires, UTC)
@@ -197,7 +192,7 @@ def offered(claim: Claim, membership: Membership) -> Offer | None:
         or claim.organization_id != membership.organization_id
     ):
         return None
-    association = _open(record).association
+    association = state_of(record).association
     oob = noob.oob_again(association, live_env())
     if oob is None:
         return None
@@ -216,10 +211,10 @@ def cancel(claim: Claim, membership: Membership) -> None:
 
         def withdraw(current: EapState, now: Record, when: Env) -> Outcome[EapState]:
             note = Note("claim.cancelled", Level.INFO, {"person": str(membership.user)})
-            return _local(current, replace(current.association, noobs=()), (note,), None)
+            return outcome_of(current, replace(current.association, noobs=()), (note,), None)
 
         with suppress(ClaimRefused):  # the session may be gone already, and the code with it
-            _deliver(claim.session_id, withdraw, live_env())
+            deliver_local(claim.session_id, withdraw, live_env())
         offer_end(claim.pk)
 
 
@@ -232,7 +227,7 @@ def waiting(organization: Organization, limit: int = 100) -> list[Candidate]:
     for row in rows:
         record = store.load_id(row.pk)
         if record is not None:
-            state = _open(record)
+            state = state_of(record)
             found.append(_candidate(record, state.association, None, organization))
     return found
 
@@ -259,7 +254,7 @@ def _waiting_one(membership: Membership, serial: str, session_id: int | None) ->
     record = store.load_id(free[0].pk)
     if record is None:
         raise ClaimRefused(ClaimProblem.NOBODY_WITH_SERIAL, serial=serial)
-    return record, _open(record)
+    return record, state_of(record)
 
 
 _WAITING_PHASES = ("Waiting for OOB",)
@@ -274,12 +269,7 @@ def _find(peer_id: str) -> tuple[Record, EapState]:
     record = store.load(eap_noob.PROTOCOL, locator=peer_id)
     if record is None:
         raise ClaimRefused(ClaimProblem.UNKNOWN_DEVICE)
-    return record, _open(record)
-
-
-def _open(record: Record) -> EapState:
-    opened = envelope.unseal(record.state, record.protocol, record.locator)
-    return _binding().thaw(opened.state)
+    return record, state_of(record)
 
 
 def _supersede_offers(record: Record, membership: Membership) -> None:
@@ -338,9 +328,9 @@ def _count_wrong(session_id: int, oob: Oob, facts: noob.Facts) -> None:
     def count(current: EapState, now: Record, when: Env) -> Outcome[EapState]:
         result = noob.oob_receive(current.association, oob, when, facts)
         note = Note("claim.wrong-code", Level.WARNING, {"tries_left": result.tries_left})
-        return _local(current, result.state, (note,), None)
+        return outcome_of(current, result.state, (note,), None)
 
-    _deliver(session_id, count, live_env())
+    deliver_local(session_id, count, live_env())
 
 
 def _refuse_serial(words: Words, organization: Organization) -> None:
@@ -422,39 +412,3 @@ def _adopt_history(session_id: int, device: Device) -> None:
     Session.objects.get(pk=session_id).events.filter(device=None).update(
         device=device, organization=device.organization_id
     )
-
-
-def _local(
-    current: EapState,
-    association: noob.ServerAssociation,
-    notes: tuple[Note, ...],
-    milestone: Milestone | None,
-) -> Outcome[EapState]:
-    state = EapState(current.identifier, association, current.nai, current.provisioning)
-    phase = noob.NoobStep(association).phase
-    return Outcome(state, Reply(b""), notes, milestone, phase=phase)
-
-
-def _deliver(
-    session_id: int, step: Callable[[EapState, Record, Env], Outcome[EapState]], env: Env, **columns: int
-) -> None:
-    try:
-        deliver(_binding(), session_id, step, env, **columns)
-    except UnknownDevice as error:
-        raise ClaimRefused(ClaimProblem.UNKNOWN_DEVICE) from error
-
-
-class _LocalBinding(EapBinding):
-    """The EAP binding for people's input: policies straight from the database, no thread."""
-
-    def policy(self, organization_id: int) -> OrganizationPolicy:
-        """The organization's policy, fresh."""
-        self._directory.refresh()
-        return self._directory.current.policy(organization_id)
-
-
-def _binding() -> _LocalBinding:
-    return _LOCAL
-
-
-_LOCAL = _LocalBinding(Directory())
