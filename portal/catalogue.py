@@ -189,6 +189,7 @@ EVENTS: dict[str, Entry] = {
     "eap-noob.convention.other": Entry(
         later("The device follows another reading of the specification (%(detail)s); we remember that."),
         tone="info",
+        short=later("Follows another reading of the specification"),
     ),
     "eap-noob.error.sent": Entry(
         later("We answered with error %(code)s: %(text)s."),
@@ -235,14 +236,22 @@ EVENTS: dict[str, Entry] = {
         short=later("Could not apply a part of its plan"),
     ),
     "provisioning.online": Entry(later("The device is in normal operation."), tone="ok"),
-    "claim.confirmed": Entry(later("%(person)s confirmed the device."), tone="ok"),
-    "claim.offered": Entry(later("%(person)s showed a code for the device to read."), tone="info"),
-    "claim.cancelled": Entry(later("%(person)s withdrew the code."), tone="info"),
+    "claim.confirmed": Entry(later("%(person)s confirmed the device."), tone="ok", short=later("Confirmed")),
+    "claim.offered": Entry(
+        later("%(person)s showed a code for the device to read."),
+        tone="info",
+        short=later("Code shown"),
+    ),
+    "claim.cancelled": Entry(
+        later("%(person)s withdrew the code."), tone="info", short=later("Code withdrawn")
+    ),
     "claim.expired": Entry(
         later("The code ran out before the device read it."), later("Show a new one."), YOU
     ),
     "claim.merged": Entry(later("This is a device you had before; its history goes on."), tone="info"),
-    "claim.wrong-code": Entry(later("Somebody tried a wrong code; %(tries_left)s tries left."), tone="warn"),
+    "claim.wrong-code": Entry(
+        later("Somebody tried a wrong code; %(tries_left)s tries left."), short=later("Wrong code tried")
+    ),
     "claim.superseded": Entry(later("The device's own code was scanned by somebody else."), tone="warn"),
     "onboarding.reminder": Entry(
         later("The device has been silent for %(silent_seconds)s s."),
@@ -256,7 +265,7 @@ EVENTS: dict[str, Entry] = {
         YOU,
         "bad",
     ),
-    "onboarding.done": Entry(later("Onboarded after %(seconds)s s."), tone="ok"),
+    "onboarding.done": Entry(later("Onboarded after %(seconds)s s."), tone="ok", short=later("Onboarded")),
     "onboarding.stuck": Entry(later("The device cannot go on by itself."), "", YOU, "bad"),
     "onboarding.bootstrap": Entry(later("The device goes on."), tone="info"),
     "onboarding.provision": Entry(later("The device goes on with its settings."), tone="info"),
@@ -266,9 +275,10 @@ EVENTS: dict[str, Entry] = {
     "onboarding.certificate-unavailable": Entry(
         later("The plan wants a certificate, but this portal does not issue any yet."), "", MANAGER
     ),
-    "device.renamed": Entry(later("%(person)s changed its name or room."), tone="info"),
-    "device.updated": Entry(later("%(person)s changed its name, room or plan."), tone="info"),
-    "device.retired": Entry(later("%(person)s took the device out of service."), tone="info"),
+    "device.renamed": Entry(later("%(person)s changed its name."), tone="info", short=later("Name changed")),
+    "device.retired": Entry(
+        later("%(person)s took the device out of service."), tone="info", short=later("Out of service")
+    ),
 }
 
 

@@ -13,7 +13,7 @@ from django.urls import NoReverseMatch, reverse
 
 from bootstrap.bindings.problems import ClaimProblem, ClaimRefused
 from bootstrap.engine import onboarding
-from bootstrap.protocols.eap_noob.constants import NOTE
+from bootstrap.protocols.eap_noob.constants import ERROR_INFO, NEEDS_A_PERSON, NOTE, NoobErrorCode
 from devices.models import OnboardingStep
 from portal import catalogue
 
@@ -59,6 +59,107 @@ def written_codes() -> set[str]:
     codes.discard(NOTE)
     codes.discard("onboarding.")
     return codes | {f"onboarding.{step.value}" for step in OnboardingStep}
+
+
+def written_details() -> Iterator[tuple[str, set[str]]]:
+    """Each place that writes a line of history: its code, and the names of the values that go along."""
+    for name, call in calls():
+        named = {keyword.arg for keyword in call.keywords if keyword.arg}
+        if name == "Note" and call.args and words(call.args[0]):
+            tables = [
+                node
+                for argument in (*call.args[1:], *(keyword.value for keyword in call.keywords))
+                for node in ast.walk(argument)
+                if isinstance(node, ast.Dict)
+            ]
+            keys = {key.value for table in tables for key in table.keys if isinstance(key, ast.Constant)}
+            yield from ((code, keys) for code in words(call.args[0]))
+        elif name == "noted" and call.args:
+            yield from ((NOTE + word, named) for word in words(call.args[0]))
+        elif name == "event_write" and len(call.args) > 1:
+            yield from ((code, named) for code in words(call.args[1]))
+
+
+def test_every_value_that_a_sentence_names_is_written_with_it() -> None:
+    checked = set()
+    for code, keys in written_details():
+        if code in catalogue.EVENTS:
+            entry = catalogue.EVENTS[code]
+            assert set(NAMED_VALUE.findall(entry.sentence + entry.fix)) <= keys, code
+            checked.add(code)
+    with_values = {code for code, entry in catalogue.EVENTS.items() if NAMED_VALUE.search(entry.sentence)}
+    assert with_values <= checked, "each was found where it is written"
+    assert len(checked & with_values) >= 10
+
+
+@pytest.mark.parametrize("code", sorted(catalogue.EVENTS))
+def test_the_short_words_have_no_values(code: str) -> None:
+    said = catalogue.short(code)
+    assert said
+    assert said != code
+    assert "%" not in said
+
+
+def test_the_short_words_of_a_code_from_the_future_are_the_code() -> None:
+    assert catalogue.short("fdo.to2.message-68") == "fdo.to2.message-68"
+
+
+class TestNoobErrors:
+    """The numbers of RFC 9140 Table 10, for people."""
+
+    EVENTS = ("eap-noob.error.sent", "eap-noob.error.received")
+
+    def test_every_number_has_a_meaning(self) -> None:
+        assert set(catalogue.NOOB_ERRORS) == set(NoobErrorCode)
+
+    @pytest.mark.parametrize("code", EVENTS)
+    @pytest.mark.parametrize("number", list(NoobErrorCode))
+    def test_it_says_what_who_and_what_to_do(self, code: str, number: NoobErrorCode) -> None:
+        said = catalogue.event(code, {"code": int(number), "text": ERROR_INFO[number]})
+        assert f"error {int(number)}: " in said.sentence
+        assert said.sentence.endswith(".")
+        assert not said.sentence.endswith("..")
+        assert ERROR_INFO[number] not in said.sentence, "not the registry's words"
+        assert said.fix.endswith(".")
+        assert said.who
+
+    @pytest.mark.parametrize("number", sorted(NEEDS_A_PERSON))
+    def test_what_no_retry_heals_needs_somebody(self, number: NoobErrorCode) -> None:
+        entry = catalogue.NOOB_ERRORS[number]
+        assert (entry.tone, entry.who != catalogue.DEVICE) == ("bad", True)
+
+    @pytest.mark.parametrize("number", [6001, 6999, 9999, 0, -1, "3002", None, [1]])
+    def test_any_other_number_is_shown_with_the_devices_words(self, number: object) -> None:
+        said = catalogue.event("eap-noob.error.received", {"code": number, "text": "tea is cold"})
+        assert "tea is cold" in said.sentence
+        assert str(number) in said.sentence
+
+    def test_the_number_of_another_event_is_left_alone(self) -> None:
+        said = catalogue.event("claim.confirmed", {"code": 3002, "person": "Ada"})
+        assert said.sentence == "Ada confirmed the device."
+
+
+class TestWordsOfDevices:
+    """They are values in our sentence and cannot turn it around."""
+
+    @pytest.mark.parametrize(
+        "words", ["\u202egnihtyna", "\u2069\u2066x", "a\x00b\x1b[31m", "line\nline\u2028line"]
+    )
+    def test_controls_are_left_out(self, words: str) -> None:
+        said = catalogue.event("provisioning.item-failed", {"item": "net", "detail": words}).sentence
+        assert said.isprintable()
+
+    def test_another_script_keeps_to_itself(self) -> None:
+        said = catalogue.event("provisioning.item-failed", {"item": "net", "detail": "שלום 123"}).sentence
+        assert "\u2068שלום 123\u2069" in said
+
+    def test_plain_words_stay_as_they_are(self) -> None:
+        said = catalogue.problem(ClaimRefused(ClaimProblem.NOBODY_WITH_SERIAL, serial="T2-Ä9")).sentence
+        assert "T2-Ä9." in said
+        assert "\u2068" not in said
+
+    def test_long_words_break_nothing(self) -> None:
+        assert catalogue.event("eap-noob.error.received", {"code": 6001, "text": "%" * 500}).sentence
 
 
 def test_the_search_for_codes_finds_what_is_known_to_be_written() -> None:
