@@ -676,3 +676,21 @@ def test_every_problem_of_the_catalogue_is_reached_in_this_file() -> None:
     """A new problem wants a test: each is named here, and only those that a test above provokes."""
     source = Path(__file__).read_text()
     assert [problem for problem in ClaimProblem if f"ClaimProblem.{problem.name}" not in source] == []
+
+
+def test_an_open_offer_is_shown_again_without_writing_anything(house: House, mine: Membership) -> None:
+    lamp = reader("SN-5", house).arrive()
+    offer = claims.offer(mine, serial="SN-5")
+    claim = Claim.objects.get()
+    before = everything()
+    assert claims.offered(claim, mine) == offer
+    assert claims.offered(claim, owner_of("Theirs")) is None
+    assert everything()[0] == before[0]
+    assert (
+        refused(claims.offered, claim, colleague(mine.organization, "viewer")).problem
+        is ClaimProblem.NO_RIGHT
+    )
+    lamp.read(offer.code)
+    assert lamp.converse() is Verdict.ACCEPT
+    claim.refresh_from_db()
+    assert claims.offered(claim, mine) is None
