@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
@@ -34,6 +35,8 @@ from portal.pages.shown import invitation_url
 CODE_DIGITS = 6
 FACTOR_CONTEXT = b"second factor"
 NAME_MAX_LENGTH = 40
+FRESH_SECONDS = 300
+"""How long a sign-in counts as "it is really you" for changes of how one signs in."""
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -68,10 +71,17 @@ class AccountAdapter(DefaultAccountAdapter):
     def pre_login(self, request: HttpRequest, user: User, *, email: str | None, **rest: Any) -> Any:
         """A mail code proves the address: whoever was made by a command needs no second one."""
         records = get_authentication_records(request, user)
-        if email and any(record["method"] == "code" and record.get("email") == email for record in records):
+        mine = bool(email) and str(email).lower() == user.email
+        if mine and any(record["method"] == "code" and record.get("email") == email for record in records):
             proved = {"verified": True, "primary": True}
             EmailAddress.objects.get_or_create(user=user, email=user.email, defaults=proved)
         return super().pre_login(request, user, email=email, **rest)
+
+    def is_reauthentication_required(self, *, app: str, **rest: Any) -> bool:
+        """Whoever signed in a moment ago has just shown who they are."""
+        records = get_authentication_records(self.request, self.request.user)
+        fresh = bool(records) and time.time() - records[-1]["at"] < FRESH_SECONDS
+        return not fresh and bool(super().is_reauthentication_required(app=app, **rest))
 
     def post_login(self, request: HttpRequest, user: User, *, signup: bool, **rest: Any) -> HttpResponse:
         """A new person whom nobody invited starts with an organization of their own."""
@@ -139,7 +149,7 @@ class MFAAdapter(DefaultMFAAdapter):
 
     def get_public_key_credential_rp_entity(self) -> dict[str, str]:
         """The host name is the relying party; people read "Onward"."""
-        return super().get_public_key_credential_rp_entity() | {"name": "Onward"}
+        return dict(super().get_public_key_credential_rp_entity()) | {"name": "Onward"}
 
 
 class LoginForm(AllauthLoginForm):

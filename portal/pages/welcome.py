@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from allauth.account.internal.flows.login import record_authentication
 from allauth.account.models import EmailAddress
 from allauth.account.utils import has_verified_email
 from allauth.mfa.webauthn.internal.auth import begin_registration
@@ -73,6 +74,7 @@ def _welcomed(request: HttpRequest, user: User) -> HttpResponse:
         user=user, email=user.email, defaults={"verified": True, "primary": True}
     )
     login(request, user, backend=BACKEND)
+    record_authentication(request, user, method="welcome")
     return redirect("welcome-passkey")
 
 

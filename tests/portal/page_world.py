@@ -17,7 +17,7 @@ INLINE = re.compile(
     re.IGNORECASE,
 )
 """What the Content-Security-Policy would refuse to run. JSON data blocks are no scripts."""
-XSS = '"><script>alert(1)</script>\'&'
+XSS = "\"><script>alert(1)</script>'&"
 
 
 def signed_in(email: str, **extra: Any) -> Client:
@@ -45,7 +45,7 @@ def decent(answer: Any) -> str:
     assert not INLINE.search(text), INLINE.search(text).group()
     assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
     assert "unsafe" not in answer.headers["Content-Security-Policy"]
-    assert '<h1' in text
+    assert "<h1" in text
     assert "{{" not in text
     assert "{%" not in text
     return text

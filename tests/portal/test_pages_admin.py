@@ -90,13 +90,25 @@ def places(side: Side) -> dict[str, list[str]]:
 
 def counts() -> list[int]:
     """How much of everything there is."""
-    tables = (AccessPoint, ApiToken, ExpectedSerial, Membership, OneTimeLink, Plan, PlanVersion, Realm, AuditEntry)
+    tables = (
+        AccessPoint,
+        ApiToken,
+        ExpectedSerial,
+        Membership,
+        OneTimeLink,
+        Plan,
+        PlanVersion,
+        Realm,
+        AuditEntry,
+    )
     return [table.objects.count() for table in tables]
 
 
 def test_an_owner_opens_every_page(ours, owner):
     found = places(ours)
-    for place in [reverse(name) for name in READ_BY_ALL] + found["read"] + found["manage"] + [reverse("plan-new")]:
+    for place in (
+        [reverse(name) for name in READ_BY_ALL] + found["read"] + found["manage"] + [reverse("plan-new")]
+    ):
         answer = owner.get(place)
         assert answer.status_code == 200, place
         decent(answer)
@@ -113,8 +125,16 @@ def test_who_may_not_manage_reads_but_every_change_is_explained(ours, role):
     before = counts()
     for place in [*found["manage"], reverse("plan-new")]:
         assert client.get(place).status_code == 403, place
-    pressed = [reverse(name) for name in READ_BY_ALL if name not in ("settings-tokens", "settings-audit", "plans")]
-    for place in [*pressed, *found["manage"], *found["press"], reverse("settings-serials-remove"), reverse("plan-new")]:
+    pressed = [
+        reverse(name) for name in READ_BY_ALL if name not in ("settings-tokens", "settings-audit", "plans")
+    ]
+    for place in [
+        *pressed,
+        *found["manage"],
+        *found["press"],
+        reverse("settings-serials-remove"),
+        reverse("plan-new"),
+    ]:
         answer = client.post(place, {"name": "x", "role": "owner", "email": "a@example.com", "serials": "x"})
         assert answer.status_code == 403, place
         assert "Ask a manager" in decent(answer)
@@ -159,7 +179,11 @@ def test_every_button_needs_its_csrf_token(ours):
 
 
 def test_buttons_are_not_links(ours, owner):
-    for place in [*places(ours)["press"], reverse("settings-serials-remove"), reverse("settings-audit-verify")]:
+    for place in [
+        *places(ours)["press"],
+        reverse("settings-serials-remove"),
+        reverse("settings-audit-verify"),
+    ]:
         assert owner.get(place).status_code == 405, place
 
 
@@ -167,17 +191,27 @@ def test_what_people_write_is_text(ours, owner):
     organization_update(ours.organization, ours.owner, name=XSS)
     ours.owner.name = XSS
     ours.owner.save()
-    owner.post(reverse("settings-access-points"), {"name": XSS, "address": "192.0.2.9", "secret": "long enough"})
+    owner.post(
+        reverse("settings-access-points"), {"name": XSS, "address": "192.0.2.9", "secret": "long enough"}
+    )
     owner.post(reverse("settings-serials"), {"serials": XSS, "note": XSS})
     owner.post(reverse("settings-tokens"), {"name": XSS, "lifetime_days": 30})
+    content = base64.b64encode(XSS.encode()).decode()
     items = [
         {"kind": "network", "value": {"ssid": XSS, "security": "open", "passphrase": XSS}},
         {"kind": "config", "value": {"key": XSS, "value": XSS}},
-        {"kind": "file", "value": {"path": "/" + XSS.replace("/", ""), "content": base64.b64encode(XSS.encode()).decode()}},
+        {
+            "kind": "file",
+            "value": {"path": "/" + XSS.replace("/", ""), "content": content},
+        },
     ]
     plan = plan_save(ours.organization, ours.owner, name=XSS[:80], items=items)
     assert ExpectedSerial.objects.filter(serial=XSS).exists()
-    more = [reverse("plan", args=[plan.pk]), reverse("plan-edit", args=[plan.pk]), reverse("plan-delete", args=[plan.pk])]
+    more = [
+        reverse("plan", args=[plan.pk]),
+        reverse("plan-edit", args=[plan.pk]),
+        reverse("plan-delete", args=[plan.pk]),
+    ]
     for place in [reverse(name) for name in READ_BY_ALL] + [*more, reverse("me")]:
         text = decent(owner.get(place))
         assert "<script>alert" not in text, place
@@ -211,7 +245,10 @@ def test_policies_are_saved_and_mistakes_stay_on_the_page(ours, owner):
 
 def test_an_access_points_secret_goes_in_and_never_comes_out(ours, owner):
     place = reverse("settings-access-points")
-    assert owner.post(place, {"name": "Hall", "address": "192.0.2.7", "secret": "correct horse"}).status_code == 302
+    assert (
+        owner.post(place, {"name": "Hall", "address": "192.0.2.7", "secret": "correct horse"}).status_code
+        == 302
+    )
     point = AccessPoint.objects.get()
     assert access_point_secret(point) == b"correct horse"
     change = reverse("settings-access-point", args=[point.pk])
@@ -249,7 +286,11 @@ def test_realms_are_added_changed_and_given_up(ours, owner):
     change = body | {"kdf_datalength": "rfc", "assign_to_new_devices": "on", "name": "other.example.com"}
     owner.post(reverse("settings-realm", args=[realm.pk]), change)
     realm.refresh_from_db()
-    assert (realm.name, realm.kdf_datalength, realm.assign_to_new_devices) == ("devices.example.com", "rfc", True)
+    assert (realm.name, realm.kdf_datalength, realm.assign_to_new_devices) == (
+        "devices.example.com",
+        "rfc",
+        True,
+    )
     assert "of your own" in decent(owner.post(place, body | {"name": "eap-noob.arpa"}))
     owner.post(reverse("settings-realm-delete", args=[realm.pk]))
     assert not Realm.objects.exists()
@@ -353,9 +394,9 @@ def test_the_audit_log_is_verified_and_taken_along(ours, owner):
     assert f"Entry {broken} does not fit" in decent(answer)
 
 
-def row(key: str, kind: str, **values: str) -> dict[str, str]:
+def row(mark: str, kind: str, /, **values: str) -> dict[str, str]:
     """One row as the editor sends it."""
-    return {f"item-{key}-kind": kind} | {f"item-{key}-{name}": text for name, text in values.items()}
+    return {f"item-{mark}-kind": kind} | {f"item-{mark}-{name}": text for name, text in values.items()}
 
 
 def test_a_plan_with_every_kind_is_made_edited_and_read(ours, owner):
@@ -424,14 +465,18 @@ def test_an_edit_makes_a_version_and_keeps_files_that_were_not_chosen_again(ours
         ("server", {"name": "m", "url": "broker"}, "url"),
         ("config", {"key": "k", "value": ""}, "value"),
         ("config", {"key": "k", "value": "v" * 5000}, "value"),
-        ("file", {"path": "etc/x", "content": "AAAA"}, "path"),
-        ("file", {"path": "/x", "content": ""}, "content"),
-        ("file", {"path": "/x", "content": "AAAA", "mode": "rwx"}, "mode"),
-        ("file", {"path": "/x", "content": "AAAA", "mode": "7777"}, "mode"),
+        ("file", {"path": "etc/x", "kept": "AAAA"}, "path"),
+        ("file", {"path": "/x", "content": "", "kept": ""}, "content"),
+        ("file", {"path": "/x", "kept": "AAAA", "mode": "rwx"}, "mode"),
+        ("file", {"path": "/x", "kept": "AAAA", "mode": "7777"}, "mode"),
     ],
 )
 def test_a_mistake_stands_under_its_field_and_nothing_is_lost(owner, kind, values, field):
-    body = {"name": "P", "row": ["q", "r"]} | row("q", kind, **values) | row("r", "config", key="kept", value="1")
+    body = (
+        {"name": "P", "row": ["q", "r"]}
+        | row("q", kind, **values)
+        | row("r", "config", key="kept", value="1")
+    )
     text = decent(owner.post(reverse("plan-new"), body))
     assert f'id="item-q-{field}_error"' in text
     assert 'value="kept"' in text
@@ -448,15 +493,26 @@ def test_a_file_that_is_too_large_is_refused(owner):
 
 def test_an_uploaded_file_survives_a_mistake_elsewhere(owner):
     body = {"name": "", "row": ["q"]} | row("q", "file", path="/x")
-    text = decent(owner.post(reverse("plan-new"), body | {"item-q-content": SimpleUploadedFile("x", b"hello")}))
-    kept = re.search(r'type="hidden" name="item-q-content" value="([^"]+)"', text).group(1)
-    owner.post(reverse("plan-new"), body | {"name": "P", "item-q-content": kept})
+    text = decent(
+        owner.post(reverse("plan-new"), body | {"item-q-content": SimpleUploadedFile("x", b"hello")})
+    )
+    kept = re.search(r'type="hidden" name="item-q-kept" value="([^"]+)"', text).group(1)
+    owner.post(reverse("plan-new"), body | {"name": "P", "item-q-kept": kept, "item-q-content": ""})
     assert base64.b64decode(Plan.objects.get().current.items[0]["value"]["content"]) == b"hello"
+
+
+def test_only_the_rows_without_scripts_ask_whether_a_certificate_is_wanted(owner):
+    text = decent(owner.get(reverse("plan-new")))
+    scripts = text[text.index("<template") :]
+    assert 'type="hidden" name="item-ROWKEY-wanted"' in scripts
+    assert 'type="checkbox" name="item-new4-wanted"' in text[: text.index("<template")]
 
 
 def test_blank_rows_and_unknown_ones_are_not_items(owner):
     body = {"name": "P", "row": ["1", "2", "3", "4"]}
-    body |= row("1", "network", ssid="", security="wpa2-psk") | row("2", "certificate") | row("3", "virus", x="y")
+    body |= (
+        row("1", "network", ssid="", security="wpa2-psk") | row("2", "certificate") | row("3", "virus", x="y")
+    )
     owner.post(reverse("plan-new"), body)
     assert Plan.objects.get().current.items == []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.urls import path
 from django.utils.translation import gettext as _
@@ -71,8 +71,8 @@ class PolicyForm(forms.ModelForm):
         model = Organization
         fields = POLICY_FIELDS
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, label_suffix="", **kwargs)  # type: ignore[arg-type]
+    def __init__(self, data: QueryDict | None, organization: Organization) -> None:
+        super().__init__(data, instance=organization, label_suffix="")
         for name, field in self.fields.items():
             field.label, field.help_text = LABELS[name], HELP[name]
 
@@ -82,7 +82,7 @@ def index(request: HttpRequest) -> HttpResponse:
     """Read by every member, changed by owners and admins."""
     # A row of its own: a form that refuses has already written into the one it was given.
     organization = Organization.objects.get(pk=membership_of(request).organization_id)
-    form = PolicyForm(request.POST or None, instance=organization)
+    form = PolicyForm(request.POST or None, organization)
     if request.method == "POST" and form.is_valid():
         try:
             organization_update(organization, actor_of(request), **form.cleaned_data)

@@ -50,7 +50,7 @@ class InviteForm(forms.Form):
 
 def roles_for(actor: Membership) -> list[tuple[str, str]]:
     """The roles that this person may give: only owners make owners."""
-    return [choice for choice in Role.choices if actor.role == Role.OWNER or choice[0] != Role.OWNER]
+    return [(one.value, str(one.label)) for one in Role if actor.role == Role.OWNER or one != Role.OWNER]
 
 
 @page

@@ -47,6 +47,10 @@ HINTS: dict[str, Any] = {
 }
 
 
+KEPT = "kept"
+"""Carries a file, as base64, that came with a form which had a mistake elsewhere."""
+
+
 @dataclass(slots=True)
 class Control:
     """One input of a row."""
@@ -137,7 +141,8 @@ def _read(
         return None
     row = Row(key, kind, data.get(f"item-{key}-id", "")[:64])
     for name in FIELDS[kind]:
-        row.values[name] = data.get(f"item-{key}-{name}", "")
+        # A browser sends an empty text under the name of a file input that was left alone.
+        row.values[name] = data.get(f"item-{key}-{KEPT if name == 'content' else name}", "")
     if kind == "file":
         _content(row, files.get(f"item-{key}-content"), contents)
     asked_for = data.get(f"item-{key}-wanted") if kind == "certificate" else _filled(row)

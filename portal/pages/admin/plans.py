@@ -167,9 +167,9 @@ def _edit(request: HttpRequest, found: Plan | None) -> HttpResponse:
         if saved:
             messages.success(request, _("Saved. Devices take it at their next check-in."))
             return redirect("plan", saved.pk)
-    blank = [Row(f"new{number}", kind) for number, kind in enumerate(FIELDS)]
+    blanks = [Row(f"new{number}", kind) for number, kind in enumerate(FIELDS)]
     templates = [Row("ROWKEY", kind) for kind in FIELDS]
-    context = {"plan": found, "form": form, "rows": rows, "blank": blank, "templates": templates}
+    context = {"plan": found, "form": form, "rows": rows, "blanks": blanks, "templates": templates}
     return render(request, "admin/plan_edit.html", context)
 
 
