@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import html
 import re
 import time
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
+import qrcode
 from api_device import Device as Thing
 from api_device import waiting, work
 from api_world import Side
 from django.contrib.sessions.models import Session as BrowserSession
+from django.contrib.staticfiles import finders
 from django.core import mail
 from django.test import Client
 from pages_world import browser, colleague, tags, text
 
+from bootstrap.bindings import claims
+from bootstrap.bindings.problems import ClaimProblem, ClaimRefused
 from bootstrap.contract import Verdict
 from bootstrap.engine.models import Event, Session
 from bootstrap.protocols.eap_noob.constants import Direction
 from devices.models import AuditEntry, Claim, Device, DeviceState, Membership, Onboarding, Role
 from devices.services.access import expected_serials_add, organization_update
 from devices.services.people import membership_ensure, organization_create, user_ensure
+from portal import catalogue
+from portal.pages.claim import qr_path
 from portal.pages.pending import LIFETIME_SECONDS, SESSION_KEY
 
 pytestmark = pytest.mark.django_db
@@ -199,17 +208,168 @@ def test_a_forged_post_does_nothing(mine: Side) -> None:
     assert not Device.objects.exists()
 
 
+BAD_QUERIES = [
+    "",
+    "?",
+    "?P=1",
+    "?P=&N=&H=",
+    "?x=" + "y" * 3000,
+    "?P=%00&N=%ff&H=%",
+    "?" + "A" * 2048,
+    "?" + "A" * 60_000,
+    "?\x00\xff\xfe",
+    "?P=" + "%F0%9F%98%80" * 20 + "&N=" + "A" * 22 + "&H=" + "A" * 22,
+    "?P=a&P=b&N=" + "A" * 22 + "&H=" + "A" * 22,
+    "?P=%22%3E%3Cscript%3E&N=" + "A" * 22 + "&H=" + "A" * 22,
+    "?P=a%2F..%2Fb&N=" + "A" * 22 + "&H=" + "A" * 22,
+    "?N=../../etc/passwd&P=;--&H=%3Cscript%3E",
+]
+
+
+@pytest.mark.parametrize("query", BAD_QUERIES)
+@pytest.mark.parametrize("who", ["owner", "nobody"])
+def test_a_bad_link_is_a_page_with_a_code_and_leaves_nothing(owner: Client, query: str, who: str) -> None:
+    client = owner if who == "owner" else Client()
+    kept = BrowserSession.objects.count()
+    answer = client.get("/n", QUERY_STRING=query.removeprefix("?"))
+    assert (answer.status_code, "CLM-101" in text(answer)) == (400, True)
+    assert answer["Cache-Control"] == "no-store"
+    assert BrowserSession.objects.count() == kept, "no row for what nobody can read"
+    assert SESSION_KEY not in client.session
+
+
+@pytest.mark.parametrize("name", ["\xd7\xa9", "%D7%A9%D7%9C", "some.body-else"])
+def test_a_strange_name_of_a_device_is_only_an_unknown_one(owner: Client, name: str) -> None:
+    noob = "A" * 22
+    place = owner.get("/n", QUERY_STRING=f"P={name}&N={noob}&H={noob}")["Location"]
+    page = owner.get(place)
+    assert (page.status_code, "CLM-103" in text(page)) == (404, True)
+
+
 @pytest.mark.parametrize(
-    "query", ["", "?", "?P=1", "?P=&N=&H=", "?x=" + "y" * 3000, "?P=%00&N=%ff&H=%", "?" + "A" * 2048]
+    "headers",
+    [{"Sec-Purpose": "prefetch"}, {"Purpose": "prefetch"}, {"User-Agent": "Slackbot-LinkExpanding 1.0"}, {}],
 )
-def test_a_bad_link_is_a_page_with_a_code(owner: Client, query: str) -> None:
-    answer = owner.get("/n" + query, follow=True)
-    assert answer.status_code in (400, 404)
-    assert "CLM-10" in text(answer)
+@pytest.mark.parametrize("method", ["get", "head"])
+def test_previews_and_prefetches_are_looks_like_any_other(
+    owner: Client, headers: dict[str, str], method: str
+) -> None:
+    code = waiting().shows()
+    before = protocol_rows()
+    for _time in range(2):
+        answer = getattr(owner, method)(landing(code), headers=headers)
+        assert answer.status_code == 303
+        assert answer["Cache-Control"] == "no-store"
+    assert protocol_rows() == before
+    assert owner.get(answer["Location"]).status_code == 200
+
+
+def test_no_cookie_and_no_later_page_holds_the_secret(owner: Client) -> None:
+    code = waiting().shows()
+    parts = {value for name, value in parse_qsl(urlsplit(code).query) if name in ("N", "H")}
+    place = scan(owner, code)
+    written = [owner.get(path).content.decode() for path in (place, f"{place}/different", "/devices", "/add")]
+    owner.post(place)
+    device = Device.objects.get()
+    written += [
+        owner.get(f"/devices/{device.pk}{end}").content.decode() for end in ("", "/progress", "/bundle.json")
+    ]
+    written += [cookie.value for cookie in owner.cookies.values()]
+    for part in parts:
+        assert not [one for one in written if part in one]
 
 
 def test_the_link_acts_on_no_other_method(owner: Client) -> None:
     assert owner.post(landing(waiting().shows())).status_code == 405
+
+
+def claim_page(client: Client) -> str:
+    """The place of a code that waits."""
+    return scan(client, waiting().shows())
+
+
+class TestEveryRefusal:
+    """Each problem that a claim can have is a page with its code, sentence, button and status."""
+
+    DETAIL = {
+        "kind": "Matter",
+        "tries_left": 4,
+        "serial": "T2-0042",
+        "merge_with": 1,
+        "retry_after_seconds": 60,
+        "candidates": [1, 2],
+    }
+
+    def check(self, owner: Client, mine: Side, answer: Any, problem: ClaimProblem) -> None:
+        entry = catalogue.PROBLEMS[problem]
+        said = catalogue.problem(ClaimRefused(problem, **self.DETAIL))
+        page = text(answer)
+        assert answer.status_code == (200 if entry.tone == "ok" else entry.status)
+        assert said.sentence in page
+        assert said.fix in page
+        assert problem.value in page
+        assert "–" not in page, "no value is missing"
+        assert answer["Cache-Control"].startswith("no-store")
+        links = [a["href"] or "" for tag, a in tags(answer) if tag == "a" and "btn" in (a.get("class") or "")]
+        assert links
+        for link in links:
+            assert owner.get(link).status_code == 200
+        alert = [a for _tag, a in tags(answer) if a.get("role") == "alert"]
+        assert bool(alert) == (entry.tone == "bad")
+
+    PAGES = [problem for problem in ClaimProblem if problem is not ClaimProblem.WAS_HERE_BEFORE]
+
+    @pytest.mark.parametrize("problem", PAGES)
+    @pytest.mark.parametrize("deed", ["look", "confirm", "offer"])
+    def test_it_reaches_the_person(
+        self, owner: Client, mine: Side, monkeypatch: pytest.MonkeyPatch, problem: ClaimProblem, deed: str
+    ) -> None:
+        device = mine.device("OLD-1")
+
+        def refuse(*_arguments: Any, **_more: Any) -> None:
+            raise ClaimRefused(problem, **self.DETAIL, device=device.pk)
+
+        place = claim_page(owner)
+        monkeypatch.setattr(claims, deed, refuse)
+        if deed == "look":
+            answer = owner.get(place)
+        elif deed == "confirm":
+            answer = owner.post(place)
+        else:
+            answer = owner.post("/add/show", {"serial": "T2-0042"})
+        monkeypatch.undo()
+        self.check(owner, mine, answer, problem)
+        if deed != "offer":
+            assert owner.get(place).status_code == 410, "a code that was refused is not kept"
+
+    def test_a_colleagues_device_opens(
+        self, owner: Client, mine: Side, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        device = mine.device("OLD-1")
+
+        def refuse(*_arguments: Any, **_more: Any) -> None:
+            raise ClaimRefused(ClaimProblem.ADDED_BY_COLLEAGUE, device=device.pk)
+
+        place = claim_page(owner)
+        monkeypatch.setattr(claims, "look", refuse)
+        links = {a.get("href") for tag, a in tags(owner.get(place)) if tag == "a"}
+        assert f"/devices/{device.pk}" in links
+
+    def test_the_last_wrong_code_starts_the_device_over(self, owner: Client) -> None:
+        """Five wrong codes that somebody confirms (OobRetries): the fifth says that pairing begins again."""
+        thing = waiting()
+        pages = [owner.post(scan(owner, spoiled(thing.shows(), "H"))) for _try in range(5)]
+        assert ["CLM-104" in text(page) for page in pages] == [True] * 4 + [False]
+        assert "4 tries left" in text(pages[0])
+        assert "CLM-105" in text(pages[4])
+        assert not Device.objects.exists()
+
+    def test_the_same_code_twice_is_no_error(self, owner: Client) -> None:
+        code = waiting().shows()
+        owner.post(scan(owner, code))
+        page = owner.get(scan(owner, code))
+        assert (page.status_code, "CLM-110" in text(page)) == (200, True)
+        assert "nothing more to do" in text(page)
 
 
 class TestSigningInOnTheWay:
@@ -371,6 +531,30 @@ class TestTheSameDeviceAfterAReset:
 class TestAdding:
     """One page, one endpoint for scan, photo and typed code."""
 
+    def test_a_code_with_a_port_or_another_path_is_the_same_code(self, owner: Client) -> None:
+        code = waiting().shows()
+        query = urlsplit(code).query
+        for typed in (
+            f"https://portal.example:8443/n?{query}",
+            f"HTTPS://OTHER.EXAMPLE/x/y?{query}",
+            f"?{query}",
+        ):
+            answer = owner.get(owner.post("/add", {"code": typed})["Location"])
+            assert answer.status_code == 200, typed
+
+    def test_the_scanner_has_its_parts_and_its_words(self, owner: Client) -> None:
+        found = tags(owner.get("/add"))
+        [scanner] = [a for tag, a in found if tag == "qr-scan"]
+        for part in ("data-decoder", "data-wasm"):
+            assert finders.find(str(scanner[part]).removeprefix("/static/"))
+        for word in ("starting", "looking", "reading", "found", "insecure", "denied", "missing", "nothing"):
+            assert scanner[f"data-{word}"]
+        script = Path(str(finders.find("js/qr-scan.js"))).read_text()
+        assert {f"data-{name}" for name in re.findall(r"this\.dataset\.(\w+)", script)} <= set(scanner)
+        assert scanner["data-form"] in {a.get("id") for tag, a in found if tag == "form"}
+        [photo] = [a for _tag, a in found if a.get("type") == "file"]
+        assert "capture" not in photo, "a photo from the library will do"
+
     def test_a_typed_code_goes_the_way_of_the_link(self, owner: Client) -> None:
         code = waiting().shows()
         for typed in (code, f"  {code}\n", urlsplit(code).query):
@@ -449,6 +633,67 @@ class TestTheDeviceReads:
         page = owner.get(self.offer(owner, serial="CAM-4"))
         assert "no-store" in page["Cache-Control"]
         assert page["Referrer-Policy"] in ("no-referrer", "same-origin")
+
+    def test_the_picture_is_the_code(self, owner: Client) -> None:
+        """Draw the path on paper, module by module, and compare with the code's own matrix."""
+        waiting("CAM-7")
+        place = self.offer(owner, serial="CAM-7")
+        code = self.code(owner, place)
+        svg = re.search(
+            r'<svg class="qr" viewBox="0 0 (\d+) (\d+)".*?</svg>',
+            owner.get(place).content.decode(),
+            re.DOTALL,
+        )
+        assert svg
+        side = int(svg[1])
+        assert svg[1] == svg[2]
+        paths = dict(re.findall(r'<path fill="(#\w+)" d="([^"]*)"', svg[0]))
+        assert paths["#fff"] == f"M0 0h{side}v{side}H0z"
+        squares = re.fullmatch(r"(?:M\d+,\d+h1v1h-1z)+", paths["#000"])
+        assert squares
+        dark = {(int(x), int(y)) for x, y in re.findall(r"M(\d+),(\d+)h1v1h-1z", paths["#000"])}
+        drawn = [[(x, y) in dark for x in range(side)] for y in range(side)]
+        known = qrcode.QRCode(error_correction=qrcode.ERROR_CORRECT_M, border=4)
+        known.add_data(code)
+        assert drawn == known.get_matrix()
+        assert not any(drawn[0] + drawn[3] + drawn[-1]), "the quiet zone is four modules"
+        assert qr_path(code)["side"] == side
+
+    def test_it_runs_down_and_says_what_then(self, owner: Client) -> None:
+        waiting("CAM-8")
+        page = owner.get(self.offer(owner, serial="CAM-8"))
+        found = tags(page)
+        [clock] = [a for tag, a in found if tag == "count-down" and a.get("data-then")]
+        claim = Claim.objects.get()
+        assert datetime.fromisoformat(str(clock["datetime"])) == claim.expires_at
+        ids = {a["id"]: a for _tag, a in found if a.get("id")}
+        assert "hidden" not in ids[str(clock["data-ends"])]
+        assert "hidden" in ids[str(clock["data-then"])]
+
+    def test_a_code_of_before_the_merge_question_is_kept_in_the_form(self, owner: Client, mine: Side) -> None:
+        mine.device("CAM-9").sessions.all().delete()
+        waiting("CAM-9")
+        page = owner.post("/add/show", {"serial": "CAM-9"})
+        assert "same one after a reset" in text(page)
+        kept = {a["name"]: a["value"] for _tag, a in tags(page) if a.get("type") == "hidden"}
+        assert kept["serial"] == "CAM-9"
+        assert not Claim.objects.filter(state=Claim.State.OPEN).exists()
+        self.offer(owner, serial="CAM-9", merge="yes")
+        assert Device.objects.count() == 1
+
+    def test_a_session_of_another_organizations_way_is_not_there(self, owner: Client) -> None:
+        thing = waiting("CAM-10", organization_id=Side("Rivals").organization.pk)
+        stranger = waiting("CAM-11")
+        for session in (thing.session, stranger.session):
+            answer = owner.post("/add/show", {"session": str(session.pk)})
+            assert (answer.status_code, "CLM-114" in text(answer)) == (404, True)
+        assert not Device.objects.exists()
+
+    def test_the_device_page_leads_back_to_the_code(self, owner: Client) -> None:
+        waiting("CAM-12")
+        place = self.offer(owner, serial="CAM-12")
+        page = owner.get(f"/devices/{Device.objects.get().pk}")
+        assert place in {a.get("href") for tag, a in tags(page) if tag == "a"}
 
     def test_withdrawing_it_ends_the_code(self, owner: Client) -> None:
         thing = waiting("CAM-5")
@@ -529,6 +774,37 @@ def test_what_a_device_says_of_itself_is_only_ever_text(owner: Client, mine: Sid
         assert not [a for tag, a in tags(page) if tag == "script" and not a.get("src")]
         assert not [tag for tag, a in tags(page) if any(name.startswith("on") for name in a) or tag == "img"]
     assert all("alert(1)" in text(page) for page in pages[:-1])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "\u202e3199-2400",
+        "\u2066T2\u2069-0042",
+        "שלום-9913",
+        "x" * 64,
+        "' onmouseover='alert(1)",
+        "{{ 7|add:7 }}{% now %}",
+        "&lt;b&gt;",
+    ],
+)
+def test_words_of_a_device_stand_apart_from_ours(owner: Client, mine: Side, words: str) -> None:
+    """In a bdi each, escaped once, and without characters that turn the text around them."""
+    thing = waiting(words, organization_id=mine.organization.pk)
+    place = scan(owner, thing.shows())
+    answers = [owner.get("/add"), owner.get("/devices"), owner.get(place)]
+    owner.post(place)
+    answers += [owner.get("/devices"), owner.get(f"/devices/{Device.objects.get().pk}")]
+    shown = "".join(c for c in words if c.isprintable())
+    for answer in answers:
+        page = answer.content.decode()
+        assert not set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069") & set(page)
+        isolated = [
+            html.unescape(re.sub(r"<.*?>", "", found))
+            for found in re.findall(r"<bdi[^>]*>(.*?)</bdi>", page, re.DOTALL)
+        ]
+        assert shown in isolated, page
+        assert "14" not in isolated
 
 
 def test_somebody_who_left_the_organization_cannot_confirm(owner: Client, mine: Side) -> None:
