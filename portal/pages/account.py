@@ -13,6 +13,7 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import AnonymousUser
@@ -61,6 +62,17 @@ class AccountAdapter(DefaultAccountAdapter):
         """Back to the account page."""
         return reverse("me")
 
+    def get_reset_password_from_key_url(self, key: str) -> str:
+        """Under the portal's own address: what a request says about its host is anybody's word."""
+        path, _mark, token = reverse(
+            "account_reset_password_from_key", kwargs={"uidb36": "UID", "key": "key"}
+        ).partition("UID-key")
+        return f"{portal_url(self.request)}{path}{key}{token}"
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Links and signature name the portal's own address."""
+        super().send_mail(template_prefix, email, context | {"portal": portal_url(self.request)})
+
     def generate_login_code(self) -> str:
         """Six digits: easy to read from a notification, and only three tries count."""
         return "".join(secrets.choice("0123456789") for _digit in range(CODE_DIGITS))
@@ -89,6 +101,11 @@ class AccountAdapter(DefaultAccountAdapter):
             organization_ensure(user)
         answer: HttpResponse = super().post_login(request, user, signup=signup, **rest)
         return answer
+
+
+def portal_url(request: HttpRequest) -> str:
+    """Where people reach the portal, without a slash at the end."""
+    return str(settings.PORTAL_URL or request.build_absolute_uri("/").rstrip("/"))
 
 
 def organization_ensure(user: User) -> None:

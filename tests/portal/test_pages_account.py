@@ -479,3 +479,24 @@ def test_changing_how_one_signs_in_needs_a_fresh_proof(ada):
     assert answer["Location"].startswith(reverse("account_reauthenticate"))
     client.post(reverse("account_reauthenticate"), {"password": "purple kettle 7"})
     decent(client.get(reverse("mfa_add_webauthn")))
+
+
+def test_mails_name_the_portals_own_address_whatever_a_request_says(ada, settings):
+    settings.PORTAL_URL = "https://portal.example.org"
+    EmailAddress.objects.create(user=ada, email=ada.email, verified=True, primary=True)
+    ada.set_password("purple kettle 7")
+    ada.save()
+    for name, body in (
+        ("account_reset_password", {"email": "ada@example.com"}),
+        ("account_login", {"login": "eve@example.com"}),
+        ("account_signup", {"email": "ada@example.com"}),
+        ("account_login", {"login": "ada@example.com"}),
+    ):
+        Client(headers={"host": "evil.example"}).post(reverse(name), body)
+    assert len(mail.outbox) == 4
+    for message in mail.outbox:
+        assert "https://portal.example.org" in message.body
+        assert "evil.example" not in message.body + message.subject
+    place = re.search(r"https://portal.example.org(/\S+)", mail.outbox[0].body).group(1)
+    answer = Client().get(place, follow=True)
+    assert "Set a new password" in decent(answer)

@@ -6,7 +6,6 @@ from smtplib import SMTPException
 
 import structlog
 from django import forms
-from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.mail import send_mail
@@ -24,6 +23,7 @@ from devices.models import Membership, OneTimeLink, Role
 from devices.services.members import membership_remove, membership_role_change, role_grant_check
 from devices.services.people import invitation_create, invitation_withdraw
 from portal.pages.access import member, membership_of
+from portal.pages.account import portal_url
 from portal.pages.admin.tabs import action, actor_of, blame, confirm, page, show
 from portal.pages.shown import once_put, once_take
 from portal.templatetags.signin import mails_are_files
@@ -88,8 +88,7 @@ def _invite(request: HttpRequest, actor: Membership, form: InviteForm) -> HttpRe
     email, role = form.cleaned_data["email"], form.cleaned_data["role"]
     role_grant_check(actor, role)
     _link, token = invitation_create(actor.organization, actor_of(request), email, role)
-    address = settings.PORTAL_URL or request.build_absolute_uri("/").rstrip("/")
-    url = address + reverse("join", args=[token])
+    url = portal_url(request) + reverse("join", args=[token])
     once_put(request, "invitation", url)
     if _mail(actor, email, role, url):
         messages.success(request, _("The invitation was mailed to %s.") % email)

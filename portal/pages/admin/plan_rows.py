@@ -85,7 +85,8 @@ class Row:
     @property
     def size(self) -> int:
         """Octets of the file, or 0."""
-        return len(self.values.get("content", "")) * 3 // 4
+        content = self.values.get("content", "")
+        return len(content) * 3 // 4 - content.count("=")
 
     @property
     def controls(self) -> list[Control]:
