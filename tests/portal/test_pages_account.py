@@ -500,3 +500,11 @@ def test_mails_name_the_portals_own_address_whatever_a_request_says(ada, setting
     place = re.search(r"https://portal.example.org(/\S+)", mail.outbox[0].body).group(1)
     answer = Client().get(place, follow=True)
     assert "Set a new password" in decent(answer)
+
+
+def test_who_asks_too_often_reads_so_on_a_page_of_ours():
+    client = Client()
+    answers = [client.post(reverse("account_signup"), {"email": f"p{n}@example.com"}) for n in range(40)]
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert refused
+    assert "too often" in decent(refused[0])
