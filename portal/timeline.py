@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop as later
+from django.utils.translation import gettext_noop
 
 from bootstrap.engine.models import Event, Session
 from devices.models import Device, DeviceState, Onboarding, OnboardingStep
@@ -22,10 +22,10 @@ SILENCE = timedelta(seconds=20)
 """This much later than it should have come back, a device counts as silent."""
 LONG_SLEEP = timedelta(minutes=1)
 STEPS = (
-    later("You confirmed the device"),
-    later("Device proves itself"),
-    later("Certificate and settings"),
-    later("Online"),
+    gettext_noop("You confirmed the device"),
+    gettext_noop("Device proves itself"),
+    gettext_noop("Certificate and settings"),
+    gettext_noop("Online"),
 )
 POSITION = {
     OnboardingStep.BOOTSTRAP: 1,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,11 +20,33 @@ ROOT = Path(__file__).resolve().parent.parent
 STARTUP_SECONDS = 90
 
 
+@functools.cache
+def migrated() -> Path:
+    """An empty database of this checkout, made once per test process: migrating costs seconds, copying none."""
+    folder = scratch("onward-empty-")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ONWARD_")}
+    subprocess.run(
+        [sys.executable, "manage.py", "migrate", "-v0", "--data-dir", str(folder)],
+        cwd=ROOT,
+        env={**environment, "DJANGO_SETTINGS_MODULE": "portal.settings"},
+        check=True,
+        timeout=120,
+    )
+    return folder / "onward.sqlite3"
+
+
+def scratch(prefix: str) -> Path:
+    """A folder that goes with the test process."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 @dataclass
 class LivePortal:
     """Start it, talk to it over its doors, kill parts of it, start it again on the same folder."""
 
-    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="onward-live-")))
+    folder: Path = field(default_factory=lambda: scratch("onward-live-"))
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[str] | None = None
     places: dict[str, str] = field(default_factory=dict)
@@ -29,6 +54,9 @@ class LivePortal:
 
     def start(self) -> LivePortal:
         """Returns when every door listens; a second start takes the same ports again."""
+        database = self.folder / "onward.sqlite3"
+        if not database.exists():
+            shutil.copyfile(migrated(), database)
         ports = self.ports or {"port": 0, "tls-port": 0, "coap-port": 0, "radius-port": 0}
         words = [word for name, port in ports.items() for word in (f"--{name}", str(port))]
         self.process = subprocess.Popen(

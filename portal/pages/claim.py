@@ -41,10 +41,12 @@ def landing(request: HttpRequest) -> HttpResponse:
         codes.read(query if len(query) <= QUERY_MAX_LENGTH else "")
         answer: HttpResponse = redirect("claim", pending.keep(request, query))
         answer.status_code = 303
+        # What was in the address does not travel on.
+        answer["Referrer-Policy"] = "no-referrer"
     except ClaimRefused as refused:
         answer = _refused(request, refused)
-    # What was in the address does not travel on.
-    answer["Referrer-Policy"] = "no-referrer"
+        # Nor here; but this is a page with forms, and they need their Origin.
+        answer["Referrer-Policy"] = "strict-origin"
     return _private(answer)
 
 

@@ -632,7 +632,7 @@ class TestTheDeviceReads:
         waiting("CAM-4")
         page = owner.get(self.offer(owner, serial="CAM-4"))
         assert "no-store" in page["Cache-Control"]
-        assert page["Referrer-Policy"] in ("no-referrer", "same-origin")
+        assert page["Referrer-Policy"] in ("no-referrer", "same-origin", "strict-origin")
 
     def test_the_picture_is_the_code(self, owner: Client) -> None:
         """Draw the path on paper, module by module, and compare with the code's own matrix."""

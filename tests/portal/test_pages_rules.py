@@ -179,7 +179,7 @@ def the_headers_close_the_page(page: Any) -> None:
     assert "http" not in policy
     assert page["X-Content-Type-Options"] == "nosniff"
     assert page["X-Frame-Options"] == "DENY"
-    assert page["Referrer-Policy"] in ("same-origin", "no-referrer")
+    assert page["Referrer-Policy"] in ("same-origin", "no-referrer", "strict-origin")
     assert page["Cross-Origin-Opener-Policy"] == "same-origin"
 
 
