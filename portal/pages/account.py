@@ -9,6 +9,7 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.authentication import get_authentication_records
 from allauth.account.forms import LoginForm as AllauthLoginForm
+from allauth.account.internal.flows.login import record_authentication
 from allauth.account.models import EmailAddress
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
@@ -97,8 +98,11 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def post_login(self, request: HttpRequest, user: User, *, signup: bool, **rest: Any) -> HttpResponse:
         """A new person whom nobody invited starts with an organization of their own."""
-        if signup and not invitation_url(request):
-            organization_ensure(user)
+        if signup:
+            # allauth records sign-ins, not this; without a record the next page would ask "Is it you?".
+            record_authentication(request, user, method="signup")
+            if not invitation_url(request):
+                organization_ensure(user)
         answer: HttpResponse = super().post_login(request, user, signup=signup, **rest)
         return answer
 
