@@ -119,7 +119,9 @@ def _prepare(options: dict[str, Any], patience_seconds: float) -> tuple[dict[str
     radius = patiently(lambda: udp(host, options["radius_port"]), patience_seconds)
     coap_port = patiently(lambda: free_udp_port(host, options["coap_port"]), patience_seconds)
     shown = shown_host(host)
-    portal = settings.PORTAL_URL or f"http://{shown}:{plain.getsockname()[1]}"
+    # Browsers make passkeys for names only, never for addresses.
+    name = "localhost" if shown == "127.0.0.1" else shown
+    portal = settings.PORTAL_URL or f"http://{name}:{plain.getsockname()[1]}"
     devices = settings.DEVICES_URL or f"https://{shown}:{secure.getsockname()[1]}"
     coap = settings.COAP_URL or f"coap://{shown}:{coap_port}"
     os.environ.update(
@@ -181,7 +183,7 @@ def _worker() -> list[str]:
 def welcome(places: dict[str, str], link: str | None) -> str:
     """What a person reads when everything listens."""
     python = shlex.quote(os.path.relpath(sys.executable))
-    portal = places["portal"].replace("//127.0.0.1:", "//localhost:")
+    portal = places["portal"]
     lines = ["", f"Onward is up:  {portal}"]
     if link:
         lines.append(f"First owner:   {portal}/welcome/{link}   (works once)")
