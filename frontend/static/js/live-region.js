@@ -12,6 +12,9 @@ class LiveRegion extends HTMLElement {
     this.poll = setInterval(() => { if (!this.connected || this.late()) this.changed(); }, POLL_MS);
     this.visible = () => { if (!document.hidden) { this.changed(); if (!this.connected) this.open(); } };
     document.addEventListener("visibilitychange", this.visible);
+    // A form is on its way: what it changes will be told here too, and must not pull the page elsewhere.
+    this.sent = (event) => { if (!event.defaultPrevented) this.gone = true; };
+    window.addEventListener("submit", this.sent);
   }
 
   disconnectedCallback() {
@@ -19,6 +22,7 @@ class LiveRegion extends HTMLElement {
     clearTimeout(this.timer);
     clearTimeout(this.again);
     document.removeEventListener("visibilitychange", this.visible);
+    window.removeEventListener("submit", this.sent);
     this.gone = true;
     this.socket?.close();
   }
@@ -46,7 +50,7 @@ class LiveRegion extends HTMLElement {
   late() { return [...this.querySelectorAll("count-down")].some((moment) => moment.over); }
 
   changed() {
-    if (document.hidden || this.timer) return;
+    if (document.hidden || this.timer || this.gone) return;
     this.timer = setTimeout(() => { this.timer = null; this.read(); }, Number(this.dataset.pause ?? DEBOUNCE_MS));
   }
 
@@ -54,6 +58,7 @@ class LiveRegion extends HTMLElement {
     try {
       const answer = await fetch(this.dataset.src, { headers: { Accept: "text/html" }, redirect: "manual" });
       // Gone, or signed out: the page itself says which.
+      if (this.gone) return;
       if (answer.status === 404 || answer.type === "opaqueredirect") return this.leave(location.href);
       if (!answer.ok) return;
       this.show(await answer.text());
@@ -83,8 +88,10 @@ class LiveRegion extends HTMLElement {
   }
 }
 
-function morph(target, text) {
-  window.htmx.swap({ target, text, swap: "innerMorph", sourceElement: target });
+async function morph(target, text) {
+  await window.htmx.swap({ target, text, swap: "innerMorph", sourceElement: target });
+  // The server's words for a moment came in; the page's own are nearer.
+  for (const moment of target.querySelectorAll("relative-time, count-down, local-time")) moment.tick?.();
 }
 
 customElements.define("live-region", LiveRegion);
