@@ -7,7 +7,7 @@ const RETRY_MAX_MS = 30000;
 class LiveRegion extends HTMLElement {
   connectedCallback() {
     this.retry = 1000;
-    this.stale = false;
+    this.gone = false;
     this.open();
     this.poll = setInterval(() => { if (!this.connected || this.late()) this.changed(); }, POLL_MS);
     this.visible = () => { if (!document.hidden) { this.changed(); if (!this.connected) this.open(); } };
@@ -55,6 +55,7 @@ class LiveRegion extends HTMLElement {
   }
 
   async read() {
+    if (this.gone) return;
     try {
       const answer = await fetch(this.dataset.src, { headers: { Accept: "text/html" }, redirect: "manual" });
       // Gone, or signed out: the page itself says which.
