@@ -63,12 +63,13 @@ class AccessPointEntry:
     secret: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PlanEntry:
-    """One plan version, ready to be handed to a binding; versions never change, so the id says it all."""
+    """One plan version, ready to be handed to a binding. Made once per snapshot and equal only to itself, so
+    that what is derived from it can be cached by it."""
 
     version_id: int
-    items: tuple[dict[str, Any], ...] = field(repr=False, compare=False)
+    items: tuple[dict[str, Any], ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
