@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 from django.db.models import QuerySet
@@ -55,15 +56,19 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of history."""
+    """One line of history; the same thing again and again is one line."""
 
     id: int
+    """Of the oldest: it stays while the line grows."""
     at: datetime
+    """Of the newest."""
     level: str
     said: catalogue.Said
     via: str
     facts: tuple[tuple[str, Any], ...]
     """The values behind the sentence, for engineers."""
+    times: int
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,7 @@ def timeline(device: Device, history: int = HISTORY_MAX) -> Timeline:
         next_at,
         _silent_since(device, position, session),
         events[0].pk if events else 0,
-        tuple(_line(event) for event in events),
+        _lines(events),
         device.state in OUT,
     )
 
@@ -144,14 +149,23 @@ def _events(device: Device) -> QuerySet[Event]:
     return Event.objects.filter(device=device)
 
 
-def _line(event: Event) -> Line:
+def _lines(events: list[Event]) -> tuple[Line, ...]:
+    """Newest first; a device that asked for an hour did so on one line."""
+    runs = groupby(events, key=lambda event: (event.code, event.via, str(event.detail)))
+    return tuple(_line(list(run)) for _same, run in runs)
+
+
+def _line(run: list[Event]) -> Line:
+    newest, oldest = run[0], run[-1]
     return Line(
-        event.pk,
-        event.at,
-        event.level,
-        catalogue.event(event.code, event.detail),
-        event.via,
-        tuple(event.detail.items()),
+        oldest.pk,
+        newest.at,
+        newest.level,
+        catalogue.event(newest.code, newest.detail),
+        newest.via,
+        tuple(newest.detail.items()),
+        len(run),
+        oldest.at,
     )
 
 

@@ -15,7 +15,7 @@ from bootstrap.bindings.problems import ClaimProblem, ClaimRefused
 from bootstrap.engine import onboarding
 from bootstrap.protocols.eap_noob.constants import ERROR_INFO, NEEDS_A_PERSON, NOTE, NoobErrorCode
 from devices.models import OnboardingStep
-from portal import catalogue
+from portal import catalogue, sentences
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVER_SIDE = (
@@ -83,16 +83,16 @@ def written_details() -> Iterator[tuple[str, set[str]]]:
 def test_every_value_that_a_sentence_names_is_written_with_it() -> None:
     checked = set()
     for code, keys in written_details():
-        if code in catalogue.EVENTS:
-            entry = catalogue.EVENTS[code]
+        if code in sentences.EVENTS:
+            entry = sentences.EVENTS[code]
             assert set(NAMED_VALUE.findall(entry.sentence + entry.fix)) <= keys, code
             checked.add(code)
-    with_values = {code for code, entry in catalogue.EVENTS.items() if NAMED_VALUE.search(entry.sentence)}
+    with_values = {code for code, entry in sentences.EVENTS.items() if NAMED_VALUE.search(entry.sentence)}
     assert with_values <= checked, "each was found where it is written"
     assert len(checked & with_values) >= 10
 
 
-@pytest.mark.parametrize("code", sorted(catalogue.EVENTS))
+@pytest.mark.parametrize("code", sorted(sentences.EVENTS))
 def test_the_short_words_have_no_values(code: str) -> None:
     said = catalogue.short(code)
     assert said
@@ -110,7 +110,7 @@ class TestNoobErrors:
     EVENTS = ("eap-noob.error.sent", "eap-noob.error.received")
 
     def test_every_number_has_a_meaning(self) -> None:
-        assert set(catalogue.NOOB_ERRORS) == set(NoobErrorCode)
+        assert set(sentences.NOOB_ERRORS) == set(NoobErrorCode)
 
     @pytest.mark.parametrize("code", EVENTS)
     @pytest.mark.parametrize("number", list(NoobErrorCode))
@@ -125,8 +125,8 @@ class TestNoobErrors:
 
     @pytest.mark.parametrize("number", sorted(NEEDS_A_PERSON))
     def test_what_no_retry_heals_needs_somebody(self, number: NoobErrorCode) -> None:
-        entry = catalogue.NOOB_ERRORS[number]
-        assert (entry.tone, entry.who != catalogue.DEVICE) == ("bad", True)
+        entry = sentences.NOOB_ERRORS[number]
+        assert (entry.tone, entry.who != sentences.DEVICE) == ("bad", True)
 
     @pytest.mark.parametrize("number", [6001, 6999, 9999, 0, -1, "3002", None, [1]])
     def test_any_other_number_is_shown_with_the_devices_words(self, number: object) -> None:
@@ -174,7 +174,7 @@ def test_the_search_for_codes_finds_what_is_known_to_be_written() -> None:
 
 @pytest.mark.parametrize("code", sorted(written_codes()))
 def test_every_line_of_history_has_a_sentence(code: str) -> None:
-    assert code in catalogue.EVENTS
+    assert code in sentences.EVENTS
     said = catalogue.event(code, {})
     assert said.sentence.strip()
     assert said.sentence != code
@@ -212,7 +212,7 @@ def test_another_owner_is_never_named() -> None:
 
 @pytest.mark.parametrize("problem", list(ClaimProblem))
 def test_every_button_leads_to_a_page(problem: ClaimProblem) -> None:
-    for button in catalogue.PROBLEMS[problem].buttons:
+    for button in sentences.PROBLEMS[problem].buttons:
         try:
             reverse(button.to)
         except NoReverseMatch:
@@ -220,7 +220,7 @@ def test_every_button_leads_to_a_page(problem: ClaimProblem) -> None:
 
 
 def test_sentences_name_their_values_so_that_translators_can_move_them() -> None:
-    for entry in (*catalogue.PROBLEMS.values(), *catalogue.EVENTS.values()):
+    for entry in (*sentences.PROBLEMS.values(), *sentences.EVENTS.values()):
         for text in (entry.sentence, entry.fix):
             assert "%" not in NAMED_VALUE.sub("", text), text
             assert not list(Formatter().parse(text))[1:], text

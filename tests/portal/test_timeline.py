@@ -216,6 +216,23 @@ class TestRealDevice:
         assert (shown.steps[0].state, shown.steps[0].title) == ("now", "The device reads the code")
 
 
+def test_the_same_again_and_again_is_one_line(mine: Side) -> None:
+    device = device_at(mine, DeviceState.ONBOARDING, OnboardingStep.BOOTSTRAP)
+    session = Session.objects.get(device=device)
+    before = len(timeline(device).lines)
+    asked = [
+        mine.event(session, "eap-noob.waiting", device=device, detail={"sleep_seconds": 5}) for _ in range(9)
+    ]
+    mine.event(session, "claim.merged", device=device)
+    slower = mine.event(session, "eap-noob.waiting", device=device, detail={"sleep_seconds": 60})
+    shown = timeline(device)
+    assert [line.times for line in shown.lines[:3]] == [1, 1, 9]
+    assert len(shown.lines) == before + 3
+    assert (shown.lines[0].id, shown.lines[2].id) == (slower.pk, asked[0].pk)
+    assert shown.cursor == slower.pk
+    assert "× 9" in text(browser(mine.owner).get(f"/devices/{device.pk}"))
+
+
 def test_it_costs_five_statements_however_long_the_history(mine: Side) -> None:
     device = device_at(mine, DeviceState.ONBOARDING, OnboardingStep.PROVISION)
     session = Session.objects.get(device=device)
