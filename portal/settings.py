@@ -253,7 +253,8 @@ CONTENT_SECURITY_POLICY = {
 }
 
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English"), ("de", "Deutsch"), ("fi", "Suomi")]
+# German and Finnish come when they are complete: a page in two languages is worse than one in English.
+LANGUAGES = [("en", "English")]
 LOCALE_PATHS = [BASE_DIR / "frontend" / "locale"]
 USE_I18N = True
 USE_TZ = True

@@ -15,6 +15,14 @@ from django.conf import settings
 from django.db import transaction
 
 from bootstrap.bindings import codes, eap_noob
+from bootstrap.bindings.candidates import (
+    WAITING_MAX,
+    WAITING_PHASES,
+    Candidate,
+    candidates,
+    waiting,
+    words_of,
+)
 from bootstrap.bindings.eap import EapState
 from bootstrap.bindings.limits import tries_check, tries_count
 from bootstrap.bindings.local import deliver_local, facts_for, outcome_of, state_of
@@ -26,40 +34,16 @@ from bootstrap.engine.store import Record
 from bootstrap.engine.store import django as store
 from bootstrap.protocols.eap_noob import server as noob
 from bootstrap.protocols.eap_noob import sticker
-from bootstrap.protocols.eap_noob.constants import Direction, OobOutcome, ServerState
+from bootstrap.protocols.eap_noob.constants import OobOutcome, ServerState
 from bootstrap.protocols.eap_noob.sticker import Oob
 from devices.models import Claim, Device, ExpectedSerial, Membership, Organization
 from devices.services.claims import Words, claim_open, claim_record, merge_candidate
 from devices.services.env import live_env
 
+__all__ = ["Candidate", "Offer", "cancel", "confirm", "look", "offer", "offered", "waiting"]
+
 GUARD = timedelta(minutes=15)
 """How long looking at a code keeps a waiting device safe from floods, and awake."""
-WAITING_MAX = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A waiting device as the person sees it before saying yes. What it says of itself is unverified."""
-
-    session_id: int
-    method: str
-    serial: str
-    manufacturer: str
-    model: str
-    via: str
-    source: str
-    created_at: datetime
-    seen_at: datetime
-    next_at: datetime | None
-    phase: str
-    own_way: bool
-    """It came through the organization's own access point or realm."""
-    expected: bool | None
-    """Its serial is on the organization's list; None when the list is not used."""
-    merge_with: int | None
-    """A device of the organization with the same serial."""
-    shows_code: bool
-    reads_code: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +65,7 @@ def look(code: str, membership: Membership) -> Candidate:
         outcome = noob.oob_check(state.association, oob)
         _refuse_outcome(outcome, record, tries_left=None)
     _guard(record)
-    return _candidate(record, state.association, membership)
+    return candidates([record], membership.organization)[0]
 
 
 def confirm(
@@ -126,7 +110,7 @@ def _confirm(
         _count_wrong(record.id, oob, facts)
         return ClaimRefused(_OUTCOME_PROBLEMS[result.outcome], tries_left=result.tries_left)
     _refuse_outcome(result.outcome, record, tries_left=result.tries_left)
-    words = _words(record)
+    words = words_of(record)
     _refuse_serial(words, membership.organization)
     onto = _own_device(record, membership) or _merge_target(words, membership.organization, merge)
     device = claim_record(
@@ -161,7 +145,7 @@ def offer(
             if state.association.state != ServerState.WAITING_FOR_OOB:
                 problem = ClaimProblem.NOT_WAITING
             raise ClaimRefused(problem, device=mine.pk if mine else None)
-        words = _words(record)
+        words = words_of(record)
         _refuse_serial(words, membership.organization)
         onto = mine or _merge_target(words, membership.organization, merge)
         facts = facts_for(membership.organization_id)
@@ -218,20 +202,6 @@ def cancel(claim: Claim, membership: Membership) -> None:
         offer_end(claim.pk)
 
 
-def waiting(organization: Organization, limit: int = 100) -> list[Candidate]:
-    """Strangers that came the organization's own way, newest first."""
-    rows = Session.objects.filter(
-        organization=organization, device=None, protocol=eap_noob.PROTOCOL, phase__in=_WAITING_PHASES
-    ).order_by("-seen_at")[: min(limit, WAITING_MAX)]
-    found = []
-    for row in rows:
-        record = store.load_id(row.pk)
-        if record is not None:
-            state = state_of(record)
-            found.append(_candidate(record, state.association, None, organization))
-    return found
-
-
 def _waiting_one(membership: Membership, serial: str, session_id: int | None) -> tuple[Record, EapState]:
     """The one waiting session that is meant; raises ClaimRefused when there is none, or more than one."""
     organization = membership.organization
@@ -239,7 +209,7 @@ def _waiting_one(membership: Membership, serial: str, session_id: int | None) ->
     if session_id is not None:
         rows = rows.filter(pk=session_id, organization=organization)
     elif serial:
-        rows = rows.filter(serial=serial, phase__in=_WAITING_PHASES)
+        rows = rows.filter(serial=serial, phase__in=WAITING_PHASES)
     else:
         raise ClaimRefused(ClaimProblem.NOBODY_WITH_SERIAL, serial="")
     mine = list(rows.filter(organization=organization).order_by("-seen_at")[:WAITING_MAX])
@@ -255,9 +225,6 @@ def _waiting_one(membership: Membership, serial: str, session_id: int | None) ->
     if record is None:
         raise ClaimRefused(ClaimProblem.NOBODY_WITH_SERIAL, serial=serial)
     return record, state_of(record)
-
-
-_WAITING_PHASES = ("Waiting for OOB",)
 
 
 def _own_device(record: Record, membership: Membership) -> Device | None:
@@ -352,54 +319,6 @@ def _merge_target(words: Words, organization: Organization, merge: bool | None) 
 def _need_right(membership: Membership) -> None:
     if not membership.may_claim:
         raise ClaimRefused(ClaimProblem.NO_RIGHT)
-
-
-def _words(record: Record) -> Words:
-    return Words(
-        session_id=record.id or 0,
-        method=eap_noob.PROTOCOL,
-        peer_id=record.locator,
-        serial=record.serial,
-        manufacturer=record.manufacturer,
-        model=record.model,
-        via=record.via,
-        wants_report=record.wants_report,
-    )
-
-
-def _candidate(
-    record: Record,
-    association: noob.ServerAssociation,
-    membership: Membership | None,
-    organization: Organization | None = None,
-) -> Candidate:
-    owner = organization or (membership.organization if membership else None)
-    assert owner is not None
-    assert record.created_at is not None
-    assert record.seen_at is not None
-    words = _words(record)
-    expected = None
-    if owner.expected_serials_only:
-        expected = ExpectedSerial.objects.filter(organization=owner, serial=words.serial).exists()
-    old = merge_candidate(owner, words)
-    return Candidate(
-        session_id=words.session_id,
-        method=words.method,
-        serial=words.serial,
-        manufacturer=words.manufacturer,
-        model=words.model,
-        via=record.via,
-        source=record.source,
-        created_at=record.created_at,
-        seen_at=record.seen_at,
-        next_at=record.next_at,
-        phase=record.phase,
-        own_way=record.organization_id == owner.pk,
-        expected=expected,
-        merge_with=old.pk if old and old.pk != record.device_id else None,
-        shows_code=bool(association.dirp & Direction.PEER_TO_SERVER),
-        reads_code=bool(association.dirp & Direction.SERVER_TO_PEER),
-    )
 
 
 def _guard(record: Record) -> None:

@@ -3,6 +3,7 @@ bootstrap/bindings/claims.py, which calls these inside its own transaction."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -36,12 +37,20 @@ class Words:
     wants_report: bool
 
 
+def merge_candidates(organization: Organization, serials: Collection[str]) -> dict[str, int]:
+    """Serial number to the newest living device of the organization that has it: perhaps the same one before
+    a reset."""
+    same = Device.objects.filter(
+        organization=organization, serial__in=[serial for serial in serials if serial]
+    )
+    living = same.exclude(state__in=[DeviceState.RETIRED, DeviceState.REVOKED]).order_by("pk")
+    return dict(living.values_list("serial", "pk"))
+
+
 def merge_candidate(organization: Organization, words: Words) -> Device | None:
-    """A living device of the organization with the same serial number: perhaps this one before a reset."""
-    if not words.serial:
-        return None
-    same = Device.objects.filter(organization=organization, serial=words.serial)
-    return same.exclude(state__in=[DeviceState.RETIRED, DeviceState.REVOKED]).order_by("-id").first()
+    """The one that this device may be."""
+    found = merge_candidates(organization, [words.serial])
+    return Device.objects.get(pk=found[words.serial]) if found else None
 
 
 def claim_record(

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connection
 
 from bootstrap.engine.store.contract import Change, Committed, Record
-from bootstrap.engine.store.statements import LOAD_BY_ID, apply_change, load_query, record
+from bootstrap.engine.store.statements import LOAD_BY_ID, LOAD_BY_IDS, apply_change, load_query, record
 
 
 def load(protocol: str, *, token: bytes | None = None, locator: str | None = None) -> Record | None:
@@ -20,6 +20,16 @@ def load(protocol: str, *, token: bytes | None = None, locator: str | None = Non
 def load_id(session_id: int) -> Record | None:
     """One session by its row."""
     return _one(LOAD_BY_ID, [session_id])
+
+
+def load_ids(session_ids: Sequence[int]) -> list[Record]:
+    """Several sessions by their rows, in the order asked for; one that is gone is left out."""
+    if not session_ids:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(f"{LOAD_BY_IDS}({', '.join(['%s'] * len(session_ids))})", list(session_ids))
+        found = {one.id: one for one in map(record, cursor.fetchall()) if one is not None}
+    return [found[pk] for pk in session_ids if pk in found]
 
 
 def commit(change: Change) -> Committed | None:

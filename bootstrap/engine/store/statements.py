@@ -59,6 +59,7 @@ LOAD_BY_EITHER = (
     "ORDER BY CASE WHEN s.token = %s THEN 0 ELSE 1 END LIMIT 1"
 )
 LOAD_BY_ID = f"{_SELECT} WHERE s.id = %s"
+LOAD_BY_IDS = f"{_SELECT} WHERE s.id IN "
 _VALUES = f"({', '.join(_WRITTEN)}) VALUES ({', '.join(['%s'] * len(_WRITTEN))})"
 _INSERT = f"INSERT INTO engine_session {_VALUES} RETURNING id"
 _SETS = ", ".join(f"{name} = %s" for name in _UPDATED)
