@@ -36,7 +36,7 @@ from devices.services.people import (
     organization_create,
     user_ensure,
 )
-from tests.portal.page_world import XSS, decent, patterns, signed_in
+from tests.portal.account_world import XSS, decent, patterns, signed_in
 
 pytestmark = pytest.mark.django_db
 WELCOME = {"email": "Ada@Example.com", "name": "Kitchen team"}

@@ -30,7 +30,7 @@ from devices.services.access import access_point_secret, organization_update
 from devices.services.people import invitation_create, membership_ensure, token_find, user_ensure
 from devices.services.plans import FILE_MAX_LENGTH, plan_save
 from tests.portal.api_world import Side
-from tests.portal.page_world import XSS, colleague, decent, signed_in
+from tests.portal.account_world import XSS, colleague, decent, signed_in
 
 pytestmark = pytest.mark.django_db
 
