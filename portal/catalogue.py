@@ -64,7 +64,11 @@ def _say(code: str, entry: Entry, detail: Mapping[str, Any]) -> Said:
 
 def problem(refused: ClaimRefused) -> Said:
     """What to tell a person whose claim cannot go on."""
-    return _say(refused.problem.value, PROBLEMS[refused.problem], refused.detail)
+    entry = PROBLEMS[refused.problem]
+    if entry.short and "tries_left" not in refused.detail:
+        # Only looked at: nothing was counted.
+        entry = replace(entry, sentence=entry.short)
+    return _say(refused.problem.value, entry, refused.detail)
 
 
 def problem_status(refused: ClaimRefused) -> int:

@@ -74,6 +74,7 @@ PROBLEMS: dict[ClaimProblem, Entry] = {
         "bad",
         (SCAN,),
         422,
+        short=gettext_noop("That code does not match."),
     ),
     ClaimProblem.WRONG_CODE_RESET: Entry(
         gettext_noop(

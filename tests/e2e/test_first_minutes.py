@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.chrome import Person, person_in
+from tests.e2e.looks import examine
 from tests.e2e.test_claim_by_code import watch_until_onboarded
 from tests.live_portal import ROOT
 
@@ -117,7 +118,10 @@ def test_the_first_owner_is_there_and_a_device_is_onboarded_within_a_minute(newc
     person.open(welcome)
     person.page.get_by_role("textbox", name=re.compile("mail", re.IGNORECASE)).fill("first@example.org")
     person.page.get_by_role("textbox", name=re.compile("organization", re.IGNORECASE)).fill("Workshop")
+    wrong = examine(person, "welcome", "phone", "light")
     person.tap("Start")
+    person.page.wait_for_url("**/welcome/passkey")
+    assert wrong + examine(person, "welcome-passkey", "phone", "light") == []
     person.tap("Make a passkey")
     person.page.wait_for_url(lambda url: "/welcome" not in url and "/webauthn" not in url)
 

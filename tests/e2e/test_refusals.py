@@ -49,7 +49,7 @@ def test_a_wrong_code_says_so_before_anything_is_asked(waiting, base, people):
     person = people(OWNER)
     person.open(here(with_wrong_hoob(waiting.code()), base))
     expect(person.page.get_by_text("CLM-104", exact=True)).to_be_visible()
-    assert person.heading().startswith("That code does not match")
+    assert person.heading() == "That code does not match."
     expect(person.page.get_by_role("button", name="Add to")).to_have_count(0)
     person.open(here(waiting.code(), base))
     person.tap("Add to Home")
