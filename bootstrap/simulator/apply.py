@@ -27,7 +27,10 @@ def plan_apply(plan: PlanDocument, root: Path, serial: str) -> tuple[ItemResult,
 def _item_apply(item: PlanItem, root: Path, serial: str) -> ItemResult:
     try:
         detail = _write(item, root, serial)
-    except (OSError, ValueError, LocalError) as error:
+    except OSError as error:
+        # Where the simulator keeps a device's files is nobody's business but its own.
+        return ItemResult(item.id, False, error.strerror or type(error).__name__)
+    except (ValueError, LocalError) as error:
         return ItemResult(item.id, False, str(error) or type(error).__name__)
     return ItemResult(item.id, True, detail)
 
