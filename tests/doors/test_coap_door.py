@@ -425,7 +425,11 @@ async def test_a_flood_of_triggers_is_bounded_and_a_live_device_still_gets_in():
                 device.say(device.trigger(b"/%d" % mid, mid=mid))
                 if mid % 20 == 0:
                     await asyncio.sleep(0.01)
-            await asyncio.sleep(0.2)
+            # What is pushed out ends at its next turn; on a busy machine that may take a moment.
+            for _look in range(100):
+                if len(conversations()) <= 16:
+                    break
+                await asyncio.sleep(0.05)
             assert len(conversations()) <= 16
             transport = CoapTransport.from_url(door.url)
             assert (await transport.authenticate(SmallPeer())).success

@@ -58,6 +58,8 @@ class OneDevice:
             status, path, request = self.post(path, response)
             if status == 429:
                 raise TimeoutError("too many")
+            if status == 404 and path != "/eap":
+                raise TimeoutError("pushed out: it was a stranger that had not come back yet")
             assert status in (200, 201), (status, request)
         self.state, self.token = peer.state, path
         return peer

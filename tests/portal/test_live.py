@@ -29,6 +29,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 HOST = b"portal.example.org"
 NOW = datetime(2026, 11, 3, tzinfo=UTC)
 
+PATIENCE_SECONDS = 30
+"""Only a hang takes that long; a busy machine may take a few."""
+
 
 class Watched:
     """An organization with a device, its session and a signed-in owner."""
@@ -84,11 +87,11 @@ class Browser(ApplicationCommunicator):
     async def connect(self) -> tuple[bool, Any]:
         """Whether it was let in, and the code it was closed with."""
         await self.send_input({"type": "websocket.connect"})
-        answer = await self.receive_output(5)
+        answer = await self.receive_output(PATIENCE_SECONDS)
         return answer["type"] == "websocket.accept", answer.get("code")
 
     async def hear(self) -> dict[str, Any]:
-        answer = await self.receive_output(5)
+        answer = await self.receive_output(PATIENCE_SECONDS)
         assert answer["type"] == "websocket.send", answer
         found: dict[str, Any] = json.loads(answer["text"])
         return found
