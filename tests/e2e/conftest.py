@@ -1,4 +1,4 @@
-"""One portal for the whole folder, started as users start it; every file is in the xdist group "portal"."""
+"""A portal started as users start it. Files of one xdist group share it; two groups are two workers at most."""
 
 from __future__ import annotations
 
