@@ -12,7 +12,7 @@ run: $(VENV)/run.stamp  ## start everything on this machine
 
 test: $(VENV)/dev.stamp  ## every test, foreign peers and browser too
 	@deploy/test-packages
-	@$(BIN)/pytest -n auto --dist loadgroup $(ARGS)
+	@$(BIN)/pytest -n auto --dist loadfile $(ARGS)
 
 fast: $(VENV)/dev.stamp  ## the pure tests: no Django, no socket, under ten seconds
 	@$(BIN)/pytest -p no:django -q tests/wire tests/protocols $(ARGS)

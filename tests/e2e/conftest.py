@@ -1,4 +1,4 @@
-"""A portal started as users start it. Files of one xdist group share it; two groups are two workers at most."""
+"""A portal started as users start it, once per worker; tests of one file go to one worker (--dist loadfile)."""
 
 from __future__ import annotations
 

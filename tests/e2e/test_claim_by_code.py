@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from tests.e2e.conftest import OWNER
 from tests.e2e.things import here, picture
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("portal")]
+pytestmark = pytest.mark.browser
 
 CLAIM_SECONDS = 20
 CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")

@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 from tests.e2e.conftest import OWNER
 from tests.e2e.test_claim_by_code import watch_until_onboarded
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("portal-looks")]
+pytestmark = pytest.mark.browser
 
 READ = """async (picture) => {
   const octets = Uint8Array.from(atob(picture), (character) => character.charCodeAt(0));

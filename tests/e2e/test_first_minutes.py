@@ -20,7 +20,7 @@ from tests.e2e.looks import examine
 from tests.e2e.test_claim_by_code import watch_until_onboarded
 from tests.live_portal import ROOT
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("newcomer")]
+pytestmark = pytest.mark.browser
 
 MINUTE = 60
 STARTUP_SECONDS = 120

@@ -11,7 +11,7 @@ import pytest
 
 from tests.live_portal import LivePortal
 
-pytestmark = [pytest.mark.xdist_group("portal"), pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 DEVICES = 200
 RATE = 40

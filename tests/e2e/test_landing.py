@@ -15,7 +15,7 @@ from tests.e2e.conftest import OWNER, mailed_code
 from tests.e2e.test_claim_by_code import watch_until_onboarded
 from tests.e2e.things import here, secret_of, with_wrong_hoob
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("portal")]
+pytestmark = pytest.mark.browser
 
 LOOKING = {
     "a person": {},

@@ -19,7 +19,7 @@ from tests.e2e.looks import SCREENS, THEMES, examine
 from tests.e2e.things import Thing, here, with_wrong_hoob
 from tests.live_portal import LivePortal
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("portal-looks"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
 SAM = "sam@example.org"
 TEAM = "Kitchen team"

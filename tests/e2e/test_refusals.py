@@ -11,7 +11,7 @@ from tests.e2e.conftest import OWNER
 from tests.e2e.test_claim_by_code import watch_until_onboarded
 from tests.e2e.things import here, with_wrong_hoob
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("portal-looks")]
+pytestmark = pytest.mark.browser
 
 NEIGHBOUR = "neighbour@example.org"
 COLLEAGUE = "colleague@example.org"

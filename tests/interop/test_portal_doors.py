@@ -43,7 +43,7 @@ from tests.interop.test_eapol_test import (  # noqa: F401 (collected here once m
 )
 from tests.live_portal import LivePortal
 
-pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("portal-doors")]
+pytestmark = pytest.mark.peer
 
 EAP_TYPE = "application/vnd.onward.eap"
 IDENTITY = 1
