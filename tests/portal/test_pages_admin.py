@@ -29,8 +29,8 @@ from devices.models import (
 from devices.services.access import access_point_secret, organization_update
 from devices.services.people import invitation_create, membership_ensure, token_find, user_ensure
 from devices.services.plans import FILE_MAX_LENGTH, plan_save
-from tests.portal.api_world import Side
 from tests.portal.account_world import XSS, colleague, decent, signed_in
+from tests.portal.api_world import Side
 
 pytestmark = pytest.mark.django_db
 
