@@ -6,6 +6,11 @@ import os
 import shutil
 
 import pytest
+import structlog
+
+# Through the standard library, whose records pytest takes as they come; structlog's own default keeps the stream
+# that the first test to log was captured with, and that one is closed when the test ends.
+structlog.configure(logger_factory=structlog.stdlib.LoggerFactory(), cache_logger_on_first_use=False)
 
 
 def need(program: str) -> str:
