@@ -685,11 +685,10 @@ async def test_a_request_that_nobody_waits_for_is_not_sent_again():
             context.request(Message(code=codes.POST, uri=uri), handle_blockwise=False).response
             for _ in range(3)
         ]
-        await device.hear()
+        await until(lambda: [len(waiting) for waiting in messages._backlogs.values()] == [2])
         for request in requests:
             request.cancel()
-        await asyncio.sleep(0.05)
-        assert (messages._active_exchanges, messages._backlogs) == ({}, {})
+        await until(lambda: not messages._active_exchanges and not messages._backlogs)
     await context.shutdown()
 
 

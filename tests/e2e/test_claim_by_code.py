@@ -13,7 +13,8 @@ from tests.e2e.things import here, picture
 
 pytestmark = pytest.mark.browser
 
-CLAIM_SECONDS = 20
+CLAIM_SECONDS = 60
+"""Generous: a loaded machine is not what this tests; `make bench` has the figures."""
 CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 
 

@@ -2,14 +2,18 @@
 // happened (WebSocket), or every five seconds where no socket can be had. Keeps focus: the new text is morphed in.
 const DEBOUNCE_MS = 150;
 const POLL_MS = 5000;
+const QUIET_MS = 20000; // A message that got lost costs no more than this.
 const RETRY_MAX_MS = 30000;
 
 class LiveRegion extends HTMLElement {
   connectedCallback() {
     this.retry = 1000;
     this.gone = false;
+    this.lastRead = Date.now();
     this.open();
-    this.poll = setInterval(() => { if (!this.connected || this.late()) this.changed(); }, POLL_MS);
+    this.poll = setInterval(() => {
+      if (!this.connected || this.late() || Date.now() - this.lastRead > QUIET_MS) this.changed();
+    }, POLL_MS);
     this.visible = () => { if (!document.hidden) { this.changed(); if (!this.connected) this.open(); } };
     document.addEventListener("visibilitychange", this.visible);
     // A form is on its way: what it changes will be told here too, and must not pull the page elsewhere.
@@ -54,15 +58,35 @@ class LiveRegion extends HTMLElement {
     this.timer = setTimeout(() => { this.timer = null; this.read(); }, Number(this.dataset.pause ?? DEBOUNCE_MS));
   }
 
+  // One at a time: an answer that was overtaken by a newer one must not be the last to be shown.
   async read() {
     if (this.gone) return;
+    if (this.reading) {
+      this.stale = true;
+      return;
+    }
+    this.reading = true;
+    this.lastRead = Date.now();
+    await this.fetchAndShow();
+    this.reading = false;
+    if (this.stale) {
+      this.stale = false;
+      this.changed();
+    }
+  }
+
+  async fetchAndShow() {
     try {
-      const answer = await fetch(this.dataset.src, { headers: { Accept: "text/html" }, redirect: "manual" });
+      const answer = await fetch(this.dataset.src, {
+        headers: { Accept: "text/html" },
+        redirect: "manual",
+        signal: AbortSignal.timeout(QUIET_MS),
+      });
       // Gone, or signed out: the page itself says which.
       if (this.gone) return;
       if (answer.status === 404 || answer.type === "opaqueredirect") return this.leave(location.href);
       if (!answer.ok) return;
-      this.show(await answer.text());
+      await this.show(await answer.text());
     } catch {
       // Offline: what is shown stays, and the next try comes by itself.
     }
@@ -74,7 +98,7 @@ class LiveRegion extends HTMLElement {
     location.replace(target);
   }
 
-  show(text) {
+  async show(text) {
     const page = new DOMParser().parseFromString(text, "text/html");
     if (this.dataset.leaveWhen && page.querySelector(this.dataset.leaveWhen)) {
       this.leave(this.dataset.leaveTo);
@@ -82,10 +106,10 @@ class LiveRegion extends HTMLElement {
     }
     for (const part of page.querySelectorAll("template[data-for]")) {
       const target = document.getElementById(part.dataset.for);
-      if (target) morph(target, part.innerHTML);
+      if (target) await morph(target, part.innerHTML);
       part.remove();
     }
-    if (!this.hidden) morph(this, page.body.innerHTML);
+    if (!this.hidden) await morph(this, page.body.innerHTML);
   }
 }
 
