@@ -2,9 +2,20 @@
 
 from devices.models.access import AccessPoint, ApiToken, OneTimeLink, Realm, Revision
 from devices.models.audit import AuditEntry
-from devices.models.devices import Claim, Device, DeviceState, ExpectedSerial, Identifier
+from devices.models.devices import (
+    Claim,
+    Device,
+    DeviceFile,
+    DeviceState,
+    ExpectedSerial,
+    Group,
+    Identifier,
+)
+from devices.models.jobs import Job, JobRow
+from devices.models.keys import FdoSettings, OwnerKey, TrustedManufacturer
 from devices.models.owners import Membership, Organization, Role, User
 from devices.models.plans import Onboarding, OnboardingStep, Plan, PlanVersion
+from devices.models.vouchers import Registration, Voucher
 
 __all__ = [
     "AccessPoint",
@@ -12,18 +23,27 @@ __all__ = [
     "AuditEntry",
     "Claim",
     "Device",
+    "DeviceFile",
     "DeviceState",
     "ExpectedSerial",
+    "FdoSettings",
+    "Group",
     "Identifier",
+    "Job",
+    "JobRow",
     "Membership",
     "Onboarding",
     "OnboardingStep",
     "OneTimeLink",
     "Organization",
+    "OwnerKey",
     "Plan",
     "PlanVersion",
     "Realm",
+    "Registration",
     "Revision",
     "Role",
+    "TrustedManufacturer",
     "User",
+    "Voucher",
 ]

@@ -60,12 +60,19 @@ class AccessPoint(models.Model):
 class ApiToken(models.Model):
     """A program's key to the API, acting as a person in one organization."""
 
+    class Scope(models.TextChoices):
+        """How much of what the person may do."""
+
+        ALL = "", _("Everything the person may do")
+        VOUCHERS = "vouchers", _("Hand in vouchers, and see how that went")
+
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="api_tokens")
     name = models.CharField(max_length=80, blank=True)
     digest = models.CharField(max_length=64, unique=True)
     """SHA-256 of the token: it is 256 random bits, so a slow hash would add nothing."""
     hint = models.CharField(max_length=12)
+    scope = models.CharField(max_length=16, choices=Scope.choices, default=Scope.ALL, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from devices import vault
 from devices.models.owners import Organization
 
 
@@ -21,6 +24,22 @@ class DeviceState(models.TextChoices):
     TRANSFERRING = "transferring", _("Transferring")
     REVOKED = "revoked", _("Revoked")
     RETIRED = "retired", _("Retired")
+
+
+class Group(models.Model):
+    """Devices of an organization that get the same things."""
+
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="groups")
+    name = models.CharField(_("name"), max_length=80)
+    plan = models.ForeignKey("devices.Plan", on_delete=models.SET_NULL, null=True, blank=True)
+    """For its devices without a plan of their own; empty means the organization's default one."""
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["organization", "name"], name="group_name_once")]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Device(models.Model):
@@ -40,7 +59,10 @@ class Device(models.Model):
     method = models.CharField(_("method"), max_length=32)
     via = models.CharField(_("came in over"), max_length=16, blank=True)
     plan = models.ForeignKey("devices.Plan", on_delete=models.SET_NULL, null=True, blank=True)
-    """Its own plan; empty means the organization's default one."""
+    """Its own plan; empty means its group's, and else the organization's default one."""
+    group = models.ForeignKey(Group, on_delete=models.SET_NULL, null=True, blank=True, related_name="devices")
+    tags = models.JSONField(_("tags"), default=dict, blank=True)
+    """Short texts by name, for templates of plans and for finding: ``{"site": "Turku"}``."""
 
     state = models.CharField(max_length=16, choices=DeviceState.choices, default=DeviceState.WAITING)
     step = models.CharField(max_length=64, blank=True)
@@ -78,6 +100,7 @@ class Identifier(models.Model):
         PEER_ID = "peer-id", "EAP-NOOB PeerId"
         SERIAL = "serial", _("Serial number")
         MAC = "mac", "EUI-48"
+        FDO_GUID = "fdo-guid", "FDO GUID"
 
     device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="identifiers")
     kind = models.CharField(max_length=16, choices=Kind.choices)
@@ -96,6 +119,37 @@ class Identifier(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.value}"
+
+
+class DeviceFile(models.Model):
+    """A file that a device sent us, like a log by fdo.upload."""
+
+    _CONTEXT = b"device file"
+
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="files")
+    name = models.CharField(max_length=255)
+    """The device's own word for it. Untrusted text."""
+    sealed = models.BinaryField()
+    length = models.PositiveIntegerField()
+    sha384 = models.CharField(max_length=96)
+    received_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["device", "-id"], name="device_file_newest")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def content(self) -> bytes:
+        """The file."""
+        return vault.unseal(bytes(self.sealed), self._CONTEXT)
+
+    @content.setter
+    def content(self, content: bytes) -> None:
+        self.sealed = vault.seal(content, self._CONTEXT)
+        self.length = len(content)
+        self.sha384 = hashlib.sha384(content).hexdigest()
 
 
 class ExpectedSerial(models.Model):

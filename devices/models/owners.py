@@ -116,6 +116,11 @@ class Membership(models.Model):
         return self.role in (Role.OWNER, Role.ADMIN, Role.OPERATOR)
 
     @property
+    def may_import(self) -> bool:
+        """Bring vouchers in and hand them on."""
+        return self.may_claim
+
+    @property
     def may_manage(self) -> bool:
         """Change plans, access points, realms, people and policies."""
         return self.role in (Role.OWNER, Role.ADMIN)
