@@ -105,6 +105,8 @@ class Note:
     level: Level = Level.INFO
     detail: Mapping[str, str | int] = field(default_factory=dict)
     """Values for the sentence. Whatever came from the peer is untrusted text."""
+    trace: bytes = field(default=b"", repr=False)
+    """The message in clear, for the decoded view; stored sealed. Unlike the rest it may hold secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class Reply:
     body: bytes
     verdict: Verdict = Verdict.CONTINUE
     token: str = field(default="", repr=False)
-    """What the peer must bring with its next message (RADIUS State, HTTP Location)."""
+    """What the peer must bring with its next message (RADIUS State, HTTP Location, FDO's bearer token)."""
     msk: bytes = field(default=b"", repr=False)
     """With ACCEPT from an EAP method: the 64-octet Master Session Key for the lower layer."""
     media_type: str = ""
@@ -123,7 +125,8 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class NextSession:
-    """A session of another protocol that this outcome opens for the same device, or re-keys."""
+    """A session that this outcome opens for the same device, or re-keys: of another protocol, or of the same
+    one under a new name."""
 
     protocol: str
     locator: str
@@ -147,7 +150,7 @@ class Outcome(Generic[S]):
     """What the peer says of itself: serial, manufacturer, model. Unverified."""
     next: NextSession | None = None
     keep: bool = True
-    """False: answer and store nothing (a refused stranger leaves no row)."""
+    """False: answer and store nothing (a refused stranger leaves no row; a question changes nothing)."""
 
 
 Handle = Callable[[str, Inbound], Awaitable[Reply]]

@@ -29,6 +29,9 @@ class Received:
     """The device's name in the protocol, when the message says it."""
     may_open: bool = False
     """A stranger may begin with this message; only then can a session be made."""
+    admitted: bool = False
+    """Something better than its address speaks for this stranger (a station's own path, a proof that was
+    checked already): the limit on strangers does not count it."""
     organization_id: int | None = None
 
 

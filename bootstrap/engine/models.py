@@ -68,6 +68,8 @@ class Event(models.Model):
     code = models.CharField(max_length=64)
     level = models.CharField(max_length=8)
     detail = models.JSONField()
+    trace = models.BinaryField(null=True)
+    """The message in clear, sealed (engine/envelope.py); None where the line speaks of no message."""
     via = models.CharField(max_length=16)
 
     class Meta:

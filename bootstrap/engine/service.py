@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import transaction
 
-from bootstrap.contract import Env, Inbound, Outcome, Reply, Via
+from bootstrap.contract import Env, Inbound, Note, Outcome, Reply, Via
 from bootstrap.engine import envelope
 from bootstrap.engine.admission import Admission
 from bootstrap.engine.binding import Binding, Effects, Received, token_digest
@@ -50,16 +50,16 @@ class Engine:
         received = binding.receive(inbound, env)
         if received.reply is not None:
             return received.reply
-        digest = hashlib.sha256(received.token.encode() + b"\0" + inbound.body).digest()
+        digest = _digest(received.token, inbound)
         token = token_digest(received.token)
-        admitted = False
+        admitted = received.admitted
         for _attempt in range(ATTEMPTS_MAX):
             found = self._store.load(binding.protocol, token=token, locator=received.locator)
             if found is None and not received.may_open:
                 raise UnknownDevice(f"{binding.protocol}: no such session")
             opened = envelope.unseal(found.state, found.protocol, found.locator) if found else None
             if opened is not None and opened.digest == digest and opened.reply is not None:
-                return replace(opened.reply, token=received.token)
+                return replace(opened.reply, token=opened.reply.token or received.token)
             if found is None and not admitted:
                 self._admission.admit(inbound.source)
                 admitted = True
@@ -74,7 +74,8 @@ class Engine:
                 # A new name is a new association; the old row lives on until its own time is over.
                 before = _stranger(binding, received, inbound, env)
             effects = binding.apply(before, outcome, env)
-            moved = replace(before, token=token, via=inbound.via.value, source=inbound.source)
+            named = token_digest(reply.token)
+            moved = replace(before, token=named, via=inbound.via.value, source=inbound.source)
             change = build_change(binding, before, moved, outcome, effects, env, digest)
             if await self._store.commit(change) is not None:
                 if effects.wake_onboarding:
@@ -156,11 +157,21 @@ def build_change(
     )
     via = moved.via if seen else Via.LOCAL.value
     events = tuple(
-        EventRow(note.code, note.level.value, dict(note.detail), env.now, via) for note in outcome.notes
+        EventRow(note.code, note.level.value, dict(note.detail), env.now, via, _trace(note))
+        for note in outcome.notes
     )
     return Change(
         before, after, events, effects.progress, _next_row(binding, outcome), due=effects.wake_onboarding
     )
+
+
+def _digest(token: str, inbound: Inbound) -> bytes:
+    """What makes a request the same request: conversation, route and octets."""
+    return hashlib.sha256(f"{token}\0{inbound.operation}\0".encode() + inbound.body).digest()
+
+
+def _trace(note: Note) -> bytes | None:
+    return envelope.seal_trace(note.trace, note.code) if note.trace else None
 
 
 def _guest(found: Record | None, received: Received) -> Record | None:

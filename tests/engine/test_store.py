@@ -156,9 +156,11 @@ def test_events_carry_device_and_organization_and_come_back_in_order(backend: Ba
     organization = Organization.objects.create(name="O")
     device = Device.objects.create(organization=organization, method="eap-noob")
     row = stranger("a", device_id=device.pk, organization_id=organization.pk)
-    done = backend.commit(insert(row, events=(event("one"), event("two"))))
+    traced = replace(event("two"), trace=b"sealed octets")
+    done = backend.commit(insert(row, events=(event("one"), traced)))
     assert done is not None
     found = list(Event.objects.order_by("id"))
+    assert [e.trace and bytes(e.trace) for e in found] == [None, b"sealed octets"]
     assert [(e.pk, e.code) for e in found] == list(zip(done.event_ids, ("one", "two"), strict=True))
     assert {(e.device_id, e.organization_id, e.session_id) for e in found} == {
         (device.pk, organization.pk, done.session_id)

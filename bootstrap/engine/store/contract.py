@@ -51,11 +51,13 @@ class EventRow:
     detail: dict[str, Any]
     at: datetime
     via: str
+    trace: bytes | None = field(default=None, repr=False)
+    """The message in clear, sealed."""
 
 
 @dataclass(frozen=True, slots=True)
 class NextRow:
-    """A session of another protocol to open for the same device, or to re-key (then it keeps its state)."""
+    """Another session to open for the same device, or to re-key (then it keeps its state)."""
 
     protocol: str
     locator: str

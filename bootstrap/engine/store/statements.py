@@ -65,8 +65,8 @@ _INSERT = f"INSERT INTO engine_session {_VALUES} RETURNING id"
 _SETS = ", ".join(f"{name} = %s" for name in _UPDATED)
 _UPDATE = f"UPDATE engine_session SET {_SETS} WHERE id = %s AND version = %s"  # noqa: S608
 _EVENT = (
-    "INSERT INTO engine_event (session_id, device_id, organization_id, at, code, level, detail, via) "
-    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING id"
+    "INSERT INTO engine_event (session_id, device_id, organization_id, at, code, level, detail, via, trace) "
+    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id"
 )
 _DUE = "UPDATE devices_onboarding SET due_at = %s WHERE device_id = %s"
 _NEXT = (
@@ -133,6 +133,7 @@ def apply_change(execute: Execute, change: Change) -> Committed | None:
                 event.level,
                 json.dumps(event.detail),
                 event.via,
+                event.trace,
             ],
         ).fetchone()[0]
         for event in change.events
