@@ -1,12 +1,14 @@
 """The way from confirmed to operational: driven by workers, fed by what the sessions say.
 
 bootstrap (device proves itself) -> provision (takes its plan and reports) -> online (checks in) -> done.
+FDO's TO2 is all of these in one conversation; ``settle`` writes what it left behind before its device advances.
 Every function may run twice. The rows are the truth: ``due_at`` says when to look again even if every bell
 is lost. No device ever waits for this.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
@@ -24,6 +26,8 @@ from devices.models import Claim, Device, DeviceState, Onboarding, OnboardingSte
 from devices.services.progress import FINAL, Progress, device_progress
 
 BATCH = 200
+FDO = "fdo"
+"""The method of a device with a voucher, and the protocol of its TO2 sessions."""
 LOOK_AGAIN = timedelta(seconds=30)
 REMINDERS_MAX = 3
 """Reminders before a silent device counts as stuck."""
@@ -50,7 +54,11 @@ def advance(device_id: int) -> None:
         onboarding.save()
 
 
-def sweep(now: datetime) -> int:
+Settle = Callable[[int], None]
+"""What the sessions of a device left behind, made into rows; a floor above knows how."""
+
+
+def sweep(now: datetime, settle: Settle | None = None) -> int:
     """Everything that is due: lost bells, deadlines, reminders, offers that ran out. Returns how many."""
     due = list(
         Onboarding.objects.filter(due_at__lte=now)
@@ -58,15 +66,17 @@ def sweep(now: datetime) -> int:
         .values_list("device_id", flat=True)[:BATCH]
     )
     for device_id in due:
-        _look_after(device_id, now)
+        _look_after(device_id, now, settle)
     return len(due) + offers_expire(now)
 
 
-def _look_after(device_id: int, now: datetime) -> None:
+def _look_after(device_id: int, now: datetime, settle: Settle | None) -> None:
     """One device of the sweep; whatever is wrong with it must not hold up those behind it."""
     try:
         # One transaction: a message that comes in between says "due now", and that must not be overwritten.
         with transaction.atomic():
+            if settle is not None:
+                settle(device_id)
             advance(device_id)
             remind(device_id, now)
     except DatabaseError:
@@ -89,6 +99,8 @@ def _heal(onboarding: Onboarding) -> None:
 
 def _step(onboarding: Onboarding) -> bool:
     """One step forward if it may; True when it moved."""
+    if onboarding.device.method == FDO:
+        return _fdo(onboarding)
     sessions = {session.protocol: session for session in _sessions(onboarding.device)}
     return _MOVES[OnboardingStep(onboarding.step)](onboarding, sessions)
 
@@ -147,12 +159,7 @@ def _online(onboarding: Onboarding, sessions: dict[str, Session]) -> bool:
     certificate = next((i for i in _plan_items(device) if i["kind"] == "certificate"), None)
     if certificate is not None:
         event_write(device, "onboarding.certificate-unavailable", Level.WARNING)
-    seconds = int((timezone.now() - onboarding.started_at).total_seconds())
-    onboarding.finished_at = timezone.now()
-    _move(onboarding, OnboardingStep.DONE)
-    onboarding.due_at = None
-    _show(device, DeviceState.ONBOARDED, "onboarding.done")
-    event_write(device, "onboarding.done", Level.SUCCESS, seconds=seconds)
+    _finish(onboarding)
     return False
 
 
@@ -178,6 +185,43 @@ _MOVES = {
     OnboardingStep.ONLINE: _online,
     OnboardingStep.DONE: _done,
 }
+
+
+def _fdo(onboarding: Onboarding) -> bool:
+    """TO2 proves, provisions and reports in one conversation, and may be run again at any time."""
+    session = _newest_to2(onboarding.device)
+    if session is None:
+        return False
+    if session.milestone in BOOTSTRAPPED:
+        if onboarding.step == OnboardingStep.PROVISION:
+            return False
+        if onboarding.device.state == DeviceState.ONBOARDING:
+            onboarding.started_at, onboarding.finished_at = onboarding.device.state_since, None
+        return _move(onboarding, OnboardingStep.PROVISION)
+    if session.milestone == Milestone.STUCK.value:
+        onboarding.step, onboarding.due_at = OnboardingStep.PROVISION, None
+        _stuck(onboarding, "fdo.item-failed")
+    elif onboarding.step != OnboardingStep.DONE or onboarding.device.state != DeviceState.ONBOARDED:
+        _finish(onboarding)
+    return False
+
+
+def _newest_to2(device: Device) -> Session | None:
+    """The TO2 heard last, of those that got as far as a proof. A new credential opens a session that nobody has
+    used yet."""
+    proved = (*BOOTSTRAPPED, Milestone.PROVISIONED.value, Milestone.STUCK.value)
+    sessions = Session.objects.filter(device=device, protocol=FDO, milestone__in=proved)
+    return sessions.order_by("-seen_at", "-pk").first()
+
+
+def _finish(onboarding: Onboarding) -> None:
+    now = timezone.now()
+    seconds = int((now - onboarding.started_at).total_seconds())
+    onboarding.finished_at = now
+    _move(onboarding, OnboardingStep.DONE)
+    onboarding.due_at = None
+    _show(onboarding.device, DeviceState.ONBOARDED, "onboarding.done")
+    event_write(onboarding.device, "onboarding.done", Level.SUCCESS, seconds=seconds)
 
 
 def _move(onboarding: Onboarding, step: OnboardingStep) -> bool:
@@ -218,9 +262,10 @@ def remind(device_id: int, now: datetime) -> None:
 
 
 def _awaited(device: Device) -> bool:
-    """Whether it should speak soon. While a code is only offered the person has the next move; a stuck device
-    keeps the reason it has; the next message makes the onboarding due again."""
-    return device.state not in (*FINAL, DeviceState.WAITING, DeviceState.STUCK)
+    """Whether it should speak soon. While a code is only offered the person has the next move, and a device that
+    nobody has switched on yet is no news; a stuck device keeps the reason it has; the next message makes the
+    onboarding due again."""
+    return device.state not in (*FINAL, DeviceState.KNOWN, DeviceState.WAITING, DeviceState.STUCK)
 
 
 def offers_expire(now: datetime) -> int:
@@ -296,7 +341,8 @@ def _provisioning_state(session: Session | None) -> provisioning.ProvisioningSta
 
 
 def _plan_items(device: Device) -> list[dict[str, object]]:
-    plan = device.plan or device.organization.plans.filter(is_default=True).first()
+    grouped = device.group.plan if device.group else None
+    plan = device.plan or grouped or device.organization.plans.filter(is_default=True).first()
     return plan.current.items if plan and plan.current else []
 
 
