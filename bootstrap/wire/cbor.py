@@ -1,15 +1,18 @@
-"""The strict profile of CBOR (RFC 8949) that our own protocols read: one item, no tags, nothing left over.
+"""The strict profile of CBOR (RFC 8949) that our protocols read: one item, nothing left over, and no tag but
+those that the caller names.
 
 cbor2 follows tags on its own (dates, regular expressions, MIME, shared references that make a value
-contain itself); none of them has a place in a message from a device, so every tag is refused.
+contain itself); none of them has a place in a message from a device, so every other tag is refused.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any, NoReturn
 
 import cbor2
+from cbor2 import CBORTag
 
 from bootstrap.errors import MalformedMessage
 
@@ -43,17 +46,36 @@ _TAGS_OF_CBOR2 = (
 )
 
 
+COSE_TAGS = frozenset({16, 17, 18})
+"""COSE_Encrypt0, COSE_Mac0 and COSE_Sign1 (RFC 9052 section 2)."""
+
+
 def decode(octets: bytes, max_depth: int = MAX_DEPTH) -> Any:
     """The one data item in ``octets``; maps and arrays come as dict and list.
 
     Raises MalformedMessage for tags, indefinite lengths, repeated map keys and octets after the item.
     """
+    return _decode(octets, max_depth, _refuse_tag)
+
+
+def decode_tagged(octets: bytes, allowed: frozenset[int] = COSE_TAGS, max_depth: int = MAX_DEPTH) -> Any:
+    """Like ``decode``, but the tags in ``allowed`` are left as ``CBORTag``. Raises MalformedMessage."""
+
+    def keep(tag: CBORTag, *_: object) -> CBORTag:
+        if tag.tag not in allowed:
+            _refuse_tag()
+        return tag
+
+    return _decode(octets, max_depth, keep)
+
+
+def _decode(octets: bytes, max_depth: int, tag_hook: Callable[..., Any]) -> Any:
     stream = BytesIO(octets)
     try:
         item = cbor2.CBORDecoder(
             stream,
-            tag_hook=_refuse_tag,
-            semantic_decoders=dict.fromkeys(_TAGS_OF_CBOR2, _refuse_tag),
+            tag_hook=tag_hook,
+            semantic_decoders=_REFUSED,
             allow_indefinite=False,
             allow_duplicate_keys=False,
             max_depth=max_depth,
@@ -65,6 +87,62 @@ def decode(octets: bytes, max_depth: int = MAX_DEPTH) -> Any:
     return item
 
 
+def split_array(octets: bytes, max_items: int = 1024, max_depth: int = MAX_DEPTH) -> list[bytes]:
+    """The elements of the one array in ``octets``, each in exactly the encoding that came: what is hashed or
+    verified later is what was received. Tags inside elements are not judged here. Raises MalformedMessage."""
+    if not octets or octets[0] >> 5 != _ARRAY:
+        raise MalformedMessage("not a CBOR array")
+    count, position = _head(octets, 0)
+    if count > max_items:
+        raise MalformedMessage(f"array of more than {max_items} items")
+    elements = []
+    for _number in range(count):
+        end = item_end(octets, position, max_depth - 1)
+        elements.append(octets[position:end])
+        position = end
+    if position != len(octets):
+        raise MalformedMessage(f"{len(octets) - position} octets follow the CBOR item")
+    return elements
+
+
+def item_end(octets: bytes, position: int = 0, max_depth: int = MAX_DEPTH) -> int:
+    """Where the item that begins at ``position`` ends. Definite lengths only. Raises MalformedMessage."""
+    open_items, depths = [1], 0
+    while open_items:
+        if open_items[-1] == 0:
+            open_items.pop()
+            depths -= 1
+            continue
+        open_items[-1] -= 1
+        if position >= len(octets):
+            raise MalformedMessage("CBOR item is cut short")
+        major = octets[position] >> 5
+        value, position = _head(octets, position)
+        if major in (_BYTES, _TEXT):
+            position += value
+        elif major in (_ARRAY, _MAP, _TAG):
+            depths += 1
+            if depths > max_depth:
+                raise MalformedMessage("CBOR item is nested too deeply")
+            open_items.append(1 if major == _TAG else value * (2 if major == _MAP else 1))
+    if position > len(octets):
+        raise MalformedMessage("CBOR item is cut short")
+    return position
+
+
+def _head(octets: bytes, position: int) -> tuple[int, int]:
+    """The argument of the head at ``position``, and where the head ends (RFC 8949 section 3)."""
+    short = octets[position] & 0x1F
+    if short < _ONE_OCTET:
+        return short, position + 1
+    if short > _EIGHT_OCTETS:
+        raise MalformedMessage("indefinite or reserved CBOR length")
+    end = position + 1 + (1 << (short - _ONE_OCTET))
+    if end > len(octets):
+        raise MalformedMessage("CBOR item is cut short")
+    return int.from_bytes(octets[position + 1 : end], "big"), end
+
+
 def encode(item: Any) -> bytes:
     """``item`` in core deterministic encoding (RFC 8949 section 4.2.1)."""
     return cbor2.dumps(item, canonical=True)
@@ -72,3 +150,8 @@ def encode(item: Any) -> bytes:
 
 def _refuse_tag(*_: object) -> NoReturn:
     raise MalformedMessage("CBOR tag where none is allowed")
+
+
+_REFUSED = dict.fromkeys(_TAGS_OF_CBOR2, _refuse_tag)
+_BYTES, _TEXT, _ARRAY, _MAP, _TAG = 2, 3, 4, 5, 6
+_ONE_OCTET, _EIGHT_OCTETS = 24, 27
