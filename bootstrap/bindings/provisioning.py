@@ -12,6 +12,7 @@ from bootstrap.errors import LocalError, MalformedMessage, NotAuthorized
 from bootstrap.protocols import provisioning
 from bootstrap.wire.frozen import freeze, thaw
 from devices.models import DeviceState
+from devices.services.plans import FDO_KINDS
 from devices.services.progress import Progress
 
 LOCATOR_MAX_LENGTH = 160
@@ -98,7 +99,10 @@ def document(entry: PlanEntry | None) -> provisioning.PlanDocument:
 
 @lru_cache(maxsize=256)
 def _document(version: int, entry: PlanEntry) -> provisioning.PlanDocument:
+    """What only FDO carries stays out; the onboarding says so in the device's results."""
     items = tuple(
-        provisioning.PlanItem.build(item["id"], item["kind"], item["value"]) for item in entry.items
+        provisioning.PlanItem.build(item["id"], item["kind"], item["value"])
+        for item in entry.items
+        if item["kind"] not in FDO_KINDS
     )
     return provisioning.PlanDocument(plan_version=version, items=items)

@@ -23,6 +23,7 @@ from bootstrap.engine.models import Session
 from bootstrap.protocols import provisioning
 from bootstrap.wire.frozen import thaw
 from devices.models import Claim, Device, DeviceState, Onboarding, OnboardingStep
+from devices.services.plans import FDO_KINDS
 from devices.services.progress import FINAL, Progress, device_progress
 
 BATCH = 200
@@ -141,7 +142,7 @@ def _provision(onboarding: Onboarding, sessions: dict[str, Session]) -> bool:
     session = sessions.get("provisioning")
     state = _provisioning_state(session)
     if state is not None and state.reported_version:
-        onboarding.results = [{"id": i, "ok": ok, "detail": detail} for i, ok, detail in state.results]
+        onboarding.results = _reported(onboarding.device, state)
         if all(ok for _id, ok, _detail in state.results):
             return _move(onboarding, OnboardingStep.ONLINE)
         _stuck(onboarding, "provisioning.item-failed")
@@ -168,7 +169,7 @@ def _done(onboarding: Onboarding, sessions: dict[str, Session]) -> bool:
     onboarding.due_at = None
     state = _provisioning_state(sessions.get("provisioning"))
     if state is not None and state.reported_version:
-        onboarding.results = [{"id": i, "ok": ok, "detail": detail} for i, ok, detail in state.results]
+        onboarding.results = _reported(onboarding.device, state)
     session = sessions.get("eap-noob")
     trouble = session is not None and session.milestone == Milestone.STUCK.value
     failed = any(not result["ok"] for result in onboarding.results)
@@ -340,6 +341,14 @@ def _provisioning_state(session: Session | None) -> provisioning.ProvisioningSta
     return thaw(provisioning.ProvisioningState, opened.state)
 
 
+def _reported(device: Device, state: provisioning.ProvisioningState) -> list[dict[str, object]]:
+    """Per item what the device reported; and, so that nobody waits for it, what this method cannot carry."""
+    results = [{"id": i, "ok": ok, "detail": detail} for i, ok, detail in state.results]
+    said = {result["id"] for result in results}
+    left = [i["id"] for i in _plan_items(device) if i["kind"] in FDO_KINDS and i["id"] not in said]
+    return results + [{"id": i, "ok": True, "skipped": True, "detail": "for FDO devices only"} for i in left]
+
+
 def _plan_items(device: Device) -> list[dict[str, object]]:
     grouped = device.group.plan if device.group else None
     plan = device.plan or grouped or device.organization.plans.filter(is_default=True).first()
@@ -347,4 +356,5 @@ def _plan_items(device: Device) -> list[dict[str, object]]:
 
 
 def _plan_has_items(device: Device) -> bool:
-    return bool(_plan_items(device))
+    """Anything that the provisioning protocol carries."""
+    return any(item["kind"] not in FDO_KINDS for item in _plan_items(device))

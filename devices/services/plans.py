@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+import shlex
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -29,10 +30,18 @@ FIELDS: dict[str, dict[str, bool]] = {
     "config": {"key": True, "value": True},
     "file": {"path": True, "content": True, "mode": False},
     "certificate": {"profile": False},
+    "command": {"command": True, "args": False, "output": False, "may_fail": False},
+    "collect": {"name": True, "may_fail": False},
+    "fetch": {"name": True, "url": True, "sha384": False, "may_fail": False},
 }
-"""Kind of item to its fields, True where the field must be there. ``content`` of a file is base64 text."""
+"""Kind of item to its fields, True where the field must be there. ``content`` of a file is base64 text; ``args`` of
+a command are words as in a shell; ``output`` and ``may_fail`` are "yes" or nothing."""
+FDO_KINDS = ("command", "collect", "fetch")
+"""What only FDO's service info carries: a program to run, a file to send us, a file to get from somewhere."""
+FLAGS = ("output", "may_fail")
 
 _MODE = re.compile(r"0?[0-7]{3}", re.ASCII)
+_SHA384 = re.compile(r"[0-9a-fA-F]{96}")
 SECURITIES = ("open", "wpa2-psk", "wpa3-sae", "wpa-enterprise")
 
 
@@ -77,13 +86,36 @@ def _field_clean(position: int, kind: str, field: str, text: Any, needed: bool) 
         _content_clean(position, text)
     if field == "path" and (not text.startswith("/") or ".." in text.split("/") or "\0" in text):
         raise ValidationError({"items": _("Item %d: a path starts with / and has no ..") % position})
+    _url_clean(position, kind, text) if field == "url" else _format_clean(position, field, text)
+
+
+def _format_clean(position: int, field: str, text: str) -> None:
     if field == "mode" and text and not _MODE.fullmatch(text):
         raise ValidationError({"items": _("Item %d: a mode is octal, like 0644.") % position})
+    if field in FLAGS and text not in ("", "yes"):
+        raise ValidationError({"items": _('Item %d: %s is "yes" or empty.') % (position, field)})
+    if field == "args" and not _is_shell(text):
+        raise ValidationError({"items": _("Item %d: a quote in args is not closed.") % position})
+    if field == "sha384" and text and not _SHA384.fullmatch(text):
+        raise ValidationError({"items": _("Item %d: sha384 is 96 hexadecimal digits.") % position})
     if field == "security" and text not in SECURITIES:
         raise ValidationError(
             {"items": _("Item %d: security is one of %s.") % (position, ", ".join(SECURITIES))}
         )
-    if kind == "server" and field == "url" and "://" not in text:
+
+
+def _is_shell(text: str) -> bool:
+    try:
+        shlex.split(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _url_clean(position: int, kind: str, text: str) -> None:
+    if kind == "fetch" and not text.startswith(("http://", "https://", "${")):
+        raise ValidationError({"items": _("Item %d: fetch needs an http or https address.") % position})
+    if kind == "server" and "://" not in text:
         raise ValidationError(
             {"items": _("Item %d: a server's url needs a scheme, like mqtts://.") % position}
         )

@@ -15,7 +15,7 @@ from bootstrap.bindings.directory import PlanEntry
 from bootstrap.bindings.provisioning import document
 from bootstrap.contract import Env
 from bootstrap.protocols.provisioning import Facts, Material, PlanDocument, ProvisioningState, device, step
-from devices.services.plans import FIELDS, FILE_MAX_LENGTH, ITEMS_MAX, TEXT_MAX_LENGTH, items_clean
+from devices.services.plans import FDO_KINDS, FIELDS, FILE_MAX_LENGTH, ITEMS_MAX, TEXT_MAX_LENGTH, items_clean
 
 KEY = bytes(range(64))
 GOOD: dict[str, dict[str, str]] = {
@@ -24,6 +24,14 @@ GOOD: dict[str, dict[str, str]] = {
     "config": {"key": "interval", "value": "60"},
     "file": {"path": "/etc/motd", "content": base64.b64encode(b"hello").decode(), "mode": "0644"},
     "certificate": {"profile": "device"},
+    "command": {"command": "/usr/bin/logger", "args": "-t 'first boot'", "output": "yes", "may_fail": "yes"},
+    "collect": {"name": "/var/log/boot.log", "may_fail": "yes"},
+    "fetch": {
+        "name": "/opt/app.tar",
+        "url": "https://files.example.com/${serial}",
+        "sha384": "ab" * 48,
+        "may_fail": "yes",
+    },
 }
 
 
@@ -49,6 +57,9 @@ def refused(items: Any) -> str:
 def test_each_kind_arrives_as_it_was_written(kind: str) -> None:
     cleaned = items_clean([{"kind": kind, "value": GOOD[kind]}])
     assert cleaned == [{"id": f"{kind}-1", "kind": kind, "value": GOOD[kind]}]
+    if kind in FDO_KINDS:
+        assert delivered(cleaned).items == ()  # carried by FDO's service info alone
+        return
     (item,) = delivered(cleaned).items
     assert (item.id, item.kind) == (f"{kind}-1", kind)
     if kind == "file":
@@ -90,6 +101,10 @@ def test_a_field_that_must_be_there_is_missed_and_another_is_not(kind: str, fiel
         [{"kind": "config", "value": {"key": "a", "value": "x" * (TEXT_MAX_LENGTH + 1)}}],
         [{"kind": "network", "value": GOOD["network"] | {"security": "wep"}}],
         [{"kind": "server", "value": {"name": "a", "url": "broker.example.com"}}],
+        [{"kind": "command", "value": GOOD["command"] | {"args": "'open"}}],
+        [{"kind": "command", "value": GOOD["command"] | {"may_fail": "no"}}],
+        [{"kind": "fetch", "value": GOOD["fetch"] | {"url": "ftp://files.example.com/a"}}],
+        [{"kind": "fetch", "value": GOOD["fetch"] | {"sha384": "ab"}}],
         *(
             [{"kind": "file", "value": GOOD["file"] | change}]
             for change in (
@@ -185,6 +200,7 @@ def test_whatever_is_accepted_reaches_the_device_unchanged(wanted: list[dict[str
     except ValidationError:
         return
     arrived = delivered(cleaned)
+    cleaned = [item for item in cleaned if item["kind"] not in FDO_KINDS]
     assert [(item.id, item.kind) for item in arrived.items] == [(i["id"], i["kind"]) for i in cleaned]
     for item, given_item in zip(arrived.items, cleaned, strict=True):
         for field, text in given_item["value"].items():

@@ -15,7 +15,15 @@ from django.utils.translation import gettext_lazy
 
 from bootstrap.errors import MalformedMessage
 from bootstrap.protocols.provisioning import PlanItem
-from devices.services.plans import FIELDS, FILE_MAX_LENGTH, SECURITIES, TEXT_MAX_LENGTH, items_clean
+from devices.services.plans import (
+    FDO_KINDS,
+    FIELDS,
+    FILE_MAX_LENGTH,
+    FLAGS,
+    SECURITIES,
+    TEXT_MAX_LENGTH,
+    items_clean,
+)
 
 TITLES: dict[str, Any] = {
     "network": gettext_lazy("Network"),
@@ -23,6 +31,9 @@ TITLES: dict[str, Any] = {
     "config": gettext_lazy("Setting"),
     "file": gettext_lazy("File"),
     "certificate": gettext_lazy("Certificate"),
+    "command": gettext_lazy("Command (FDO)"),
+    "collect": gettext_lazy("File to send us (FDO)"),
+    "fetch": gettext_lazy("Download from an address (FDO)"),
 }
 LABELS: dict[str, Any] = {
     "ssid": gettext_lazy("Network name (SSID)"),
@@ -36,7 +47,17 @@ LABELS: dict[str, Any] = {
     "content": gettext_lazy("File"),
     "mode": gettext_lazy("Mode"),
     "profile": gettext_lazy("Profile"),
+    "command": gettext_lazy("Program"),
+    "args": gettext_lazy("Arguments"),
+    "output": gettext_lazy("Keep what it prints"),
+    "may_fail": gettext_lazy("Go on if it fails"),
+    "sha384": gettext_lazy("SHA-384 of the file"),
 }
+KIND_LABELS: dict[tuple[str, str], Any] = {
+    ("collect", "name"): gettext_lazy("Path on the device"),
+    ("fetch", "name"): gettext_lazy("Path on the device"),
+}
+"""Where a field of a kind is not what its name says elsewhere."""
 HINTS: dict[str, Any] = {
     "passphrase": gettext_lazy("Empty for an open network."),
     "url": gettext_lazy("With its scheme, like mqtts://broker.example.com."),
@@ -44,7 +65,12 @@ HINTS: dict[str, Any] = {
     "mode": gettext_lazy("Octal, like 644; empty is 600."),
     "content": gettext_lazy("At most 512 kB."),
     "profile": gettext_lazy("Empty for the usual one."),
+    "args": gettext_lazy(
+        "As in a shell, with quotes around what has spaces. ${serial} and others are filled in."
+    ),
+    "sha384": gettext_lazy("96 hexadecimal digits; empty to trust the address."),
 }
+CHOICES: dict[str, tuple[str, ...]] = {"security": SECURITIES} | {flag: ("", "yes") for flag in FLAGS}
 
 
 KEPT = "kept"
@@ -95,11 +121,11 @@ class Row:
             Control(
                 name=f"item-{self.key}-{name}",
                 id=f"item-{self.key}-{name}",
-                label=LABELS[name],
+                label=KIND_LABELS.get((self.kind, name), LABELS[name]),
                 value=self.values.get(name, ""),
                 hint=HINTS.get(name, ""),
                 errors=self.errors.get(name, []),
-                choices=SECURITIES if name == "security" else (),
+                choices=CHOICES.get(name, ()),
                 is_file=name == "content",
             )
             for name in FIELDS[self.kind]
@@ -183,7 +209,8 @@ def _check(row: Row) -> None:
         return
     try:
         (cleaned,) = items_clean([row.item])
-        PlanItem.build(cleaned["id"], cleaned["kind"], cleaned["value"])
+        if row.kind not in FDO_KINDS:
+            PlanItem.build(cleaned["id"], cleaned["kind"], cleaned["value"])
     except ValidationError as error:
         sentence = error.messages[0].partition(": ")[2] or error.messages[0]
         blamed = next(
