@@ -54,6 +54,8 @@ class Environment(BaseSettings):
         pattern=r"^$|[^\s,]",
         description="Comma-separated long random texts; the first one seals",
     )
+    pkcs11_module: str = Field(default="", description="PKCS#11 library that holds owner keys, a .so file")
+    pkcs11_pin: str = Field(default="", repr=False, description="User PIN of its tokens")
     debug: bool = Field(default=False, description="Tracebacks in the browser; never in production")
     allowed_hosts: str = Field(default="*", description="Comma-separated host names the portal answers to")
     mail_url: str = Field(
@@ -106,6 +108,7 @@ DATA_DIR.mkdir(parents=True, exist_ok=True)
 
 SECRET_KEY = _secret("secret_key", ENV.secret_key)
 VAULT_KEYS = [key.strip() for key in _secret("vault_key", ENV.vault_keys).split(",") if key.strip()]
+PKCS11_MODULE, PKCS11_PIN = ENV.pkcs11_module, ENV.pkcs11_pin
 DEBUG = ENV.debug
 ALLOWED_HOSTS = [host.strip() for host in ENV.allowed_hosts.split(",")]
 PORTAL_URL = ENV.url.rstrip("/")
