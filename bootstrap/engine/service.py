@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import transaction
@@ -55,33 +55,63 @@ class Engine:
         admitted = received.admitted
         for _attempt in range(ATTEMPTS_MAX):
             found = self._store.load(binding.protocol, token=token, locator=received.locator)
-            if found is None and not received.may_open:
-                raise UnknownDevice(f"{binding.protocol}: no such session")
-            opened = envelope.unseal(found.state, found.protocol, found.locator) if found else None
-            if opened is not None and opened.digest == digest and opened.reply is not None:
-                return replace(opened.reply, token=opened.reply.token or received.token)
-            if found is None and not admitted:
-                self._admission.admit(inbound.source)
-                admitted = True
-            before = _guest(found, received) or _stranger(binding, received, inbound, env)
-            state = binding.thaw(opened.state) if opened else binding.initial(received, inbound)
-            material = _material(before)
-            outcome = binding.step(state, received, before, material, env)
-            reply = replace(outcome.reply, token=outcome.reply.token or received.token)
-            if not outcome.keep:
+            if found is None:
+                if not received.may_open:
+                    raise UnknownDevice(f"{binding.protocol}: no such session")
+                if not admitted:
+                    self._admission.admit(inbound.source)
+                    admitted = True
+                change, reply = _open(binding, received, inbound, env, digest)
+            else:
+                opened = envelope.unseal(found.state, found.protocol, found.locator)
+                if opened.reply is not None and opened.digest == digest:
+                    return _named(opened.reply, received.token)
+                change, reply = _go_on(binding, received, inbound, env, digest, found, opened)
+            if change is None:
                 return reply
-            if found is not None and outcome.locator not in (None, found.locator):
-                # A new name is a new association; the old row lives on until its own time is over.
-                before = _stranger(binding, received, inbound, env)
-            effects = binding.apply(before, outcome, env)
-            named = token_digest(reply.token)
-            moved = replace(before, token=named, via=inbound.via.value, source=inbound.source)
-            change = build_change(binding, before, moved, outcome, effects, env, digest)
             if await self._store.commit(change) is not None:
-                if effects.wake_onboarding:
+                if change.due:
                     self._wake()
                 return reply
         raise LocalError(f"{binding.protocol}: lost {ATTEMPTS_MAX} races for one session")
+
+
+def _open(
+    binding: Binding, received: Received, inbound: Inbound, env: Env, digest: bytes
+) -> tuple[Change | None, Reply]:
+    """The first message of a session."""
+    stranger = _stranger(binding, received, inbound, env)
+    outcome = binding.step(binding.initial(received, inbound), received, stranger, b"", env)
+    reply = _named(outcome.reply, received.token)
+    if not outcome.keep:
+        return None, reply
+    effects = binding.apply(stranger, outcome, env)
+    turn = Turn(digest, reply, inbound)
+    return build_change(binding, stranger, stranger, outcome, effects, env, turn), reply
+
+
+def _go_on(
+    binding: Binding,
+    received: Received,
+    inbound: Inbound,
+    env: Env,
+    digest: bytes,
+    found: Record,
+    opened: Envelope,
+) -> tuple[Change | None, Reply]:
+    """The next message of a session."""
+    guest = _guest(found, received)
+    outcome = binding.step(binding.thaw(opened.state), received, guest, _material(found), env)
+    reply = _named(outcome.reply, received.token)
+    if not outcome.keep:
+        return None, reply
+    before = found
+    if outcome.locator not in (None, found.locator):
+        # A new name is a new association; the old row lives on until its own time is over.
+        before = guest = _stranger(binding, received, inbound, env)
+    effects = binding.apply(guest, outcome, env)
+    turn = Turn(digest, reply, inbound)
+    return build_change(binding, before, guest, outcome, effects, env, turn), reply
 
 
 def deliver(
@@ -109,9 +139,8 @@ def deliver(
             return outcome
         after = replace(before, **columns)
         effects = binding.apply(after, outcome, env)
-        change = build_change(
-            binding, before, after, outcome, effects, env, opened.digest, opened.reply, seen=False
-        )
+        kept = Turn(opened.digest, opened.reply)
+        change = build_change(binding, before, after, outcome, effects, env, kept)
         done = django_store.commit(change)
         if done is not None:
             publish_on_commit(done)
@@ -119,43 +148,43 @@ def deliver(
     raise LocalError(f"{binding.protocol}: lost {ATTEMPTS_MAX} races for one session")
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The request that a session remembers with its reply, and the way it came if it came just now."""
+
+    digest: bytes
+    reply: Reply | None
+    inbound: Inbound | None = None
+    """None: a person's deed, which leaves the device's last request as it was."""
+
+
 def build_change(
     binding: Binding,
     before: Record,
-    moved: Record,
+    seen: Record,
     outcome: Outcome[Any],
     effects: Effects,
     env: Env,
-    digest: bytes,
-    reply: Reply | None = None,
-    *,
-    seen: bool = True,
+    turn: Turn,
 ) -> Change:
-    """The one write that an outcome asks for."""
-    locator = outcome.locator or moved.locator
-    labels = outcome.labels
+    """The one write that an outcome asks for: ``before`` is the row as it is, ``seen`` as the step saw it."""
+    locator = outcome.locator or seen.locator
     sealed = envelope.seal(
-        Envelope(binding.freeze(outcome.state), digest, outcome.reply if seen else reply),
-        binding.protocol,
-        locator,
+        Envelope(binding.freeze(outcome.state), turn.digest, turn.reply), binding.protocol, locator
     )
     after = replace(
-        moved,
+        seen,
         locator=locator,
-        phase=moved.phase if outcome.phase is None else outcome.phase,
-        milestone=outcome.milestone.value if outcome.milestone else moved.milestone,
-        serial=labels.get("serial", moved.serial)[:120],
-        manufacturer=labels.get("manufacturer", moved.manufacturer)[:120],
-        model=labels.get("model", moved.model)[:120],
-        wants_report=moved.wants_report or labels.get("provisioning", "") == "1",
+        phase=seen.phase if outcome.phase is None else outcome.phase,
+        milestone=outcome.milestone.value if outcome.milestone else seen.milestone,
         state=sealed,
-        version=moved.version + 1,
-        messages=moved.messages + (1 if seen else 0),
-        seen_at=env.now if seen else moved.seen_at,
+        version=seen.version + 1,
         next_at=effects.next_at,
         expires_at=effects.expires_at,
+        **_heard(seen, turn, env),
+        **_described(seen, outcome.labels),
     )
-    via = moved.via if seen else Via.LOCAL.value
+    via = turn.inbound.via.value if turn.inbound else Via.LOCAL.value
     events = tuple(
         EventRow(note.code, note.level.value, dict(note.detail), env.now, via, _trace(note))
         for note in outcome.notes
@@ -163,6 +192,36 @@ def build_change(
     return Change(
         before, after, events, effects.progress, _next_row(binding, outcome), due=effects.wake_onboarding
     )
+
+
+def _heard(seen: Record, turn: Turn, env: Env) -> dict[str, Any]:
+    """What changes because the device spoke."""
+    if turn.inbound is None or turn.reply is None:
+        return {}
+    return {
+        "token": token_digest(turn.reply.token),
+        "via": turn.inbound.via.value,
+        "source": turn.inbound.source,
+        "messages": seen.messages + 1,
+        "seen_at": env.now,
+    }
+
+
+def _described(seen: Record, labels: Mapping[str, str]) -> dict[str, Any]:
+    """What the device says of itself."""
+    if not labels:
+        return {}
+    return {
+        "serial": labels.get("serial", seen.serial)[:120],
+        "manufacturer": labels.get("manufacturer", seen.manufacturer)[:120],
+        "model": labels.get("model", seen.model)[:120],
+        "wants_report": seen.wants_report or labels.get("provisioning", "") == "1",
+    }
+
+
+def _named(reply: Reply, token: str) -> Reply:
+    """A reply that gives no token of its own leaves the conversation its name."""
+    return reply if reply.token or not token else replace(reply, token=token)
 
 
 def _digest(token: str, inbound: Inbound) -> bytes:
@@ -174,9 +233,9 @@ def _trace(note: Note) -> bytes | None:
     return envelope.seal_trace(note.trace, note.code) if note.trace else None
 
 
-def _guest(found: Record | None, received: Received) -> Record | None:
+def _guest(found: Record, received: Received) -> Record:
     """A session that nobody has claimed yet is a guest of whoever owns the way it comes in now."""
-    if found is None or found.device_id is not None:
+    if found.device_id is not None or found.organization_id == received.organization_id:
         return found
     return replace(found, organization_id=received.organization_id)
 

@@ -7,6 +7,7 @@ default, so that a state may grow fields without a migration; a field the class 
 from __future__ import annotations
 
 from dataclasses import fields
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import cbor2
@@ -18,7 +19,7 @@ T = TypeVar("T")
 
 def freeze(state: Any) -> bytes:
     """The blob of a flat frozen dataclass; values are None, bool, int, str, bytes or tuples of those."""
-    values = {f.name: getattr(state, f.name) for f in fields(state)}
+    values = {name: getattr(state, name) for name in _names(type(state))}  # type: ignore[arg-type]
     return cbor2.dumps(values, canonical=True)
 
 
@@ -26,10 +27,15 @@ def thaw(cls: type[T], blob: bytes) -> T:
     """The dataclass that ``freeze`` wrote. Raises LocalError: the blob is ours, so a bad one is our fault."""
     try:
         values = cbor2.loads(blob)
-        known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
+        known = _names(cls)  # type: ignore[arg-type]
         return cls(**{k: _tupled(v) for k, v in values.items() if k in known})
     except (cbor2.CBORDecodeError, AttributeError, TypeError, ValueError) as error:
         raise LocalError(f"stored {cls.__name__} cannot be read: {type(error).__name__}") from error
+
+
+@lru_cache(maxsize=256)
+def _names(cls: type[Any]) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(cls))
 
 
 def _tupled(value: Any) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from django.db import connection
@@ -33,8 +34,9 @@ class Progress:
     """A person's decision: may also leave a final state."""
 
 
+@lru_cache(maxsize=256)
 def database_time(moment: datetime | None) -> Any:
-    """A moment as this database's driver wants it in raw SQL."""
+    """A moment as this database's driver wants it in raw SQL. One message has the same moment in many places."""
     return connection.ops.adapt_datetimefield_value(moment) if moment else None
 
 

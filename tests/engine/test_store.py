@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from django.db import connection, transaction
 from bootstrap.engine.models import Event, Session
 from bootstrap.engine.store import Change, Committed, EventRow, NextRow, Record
 from bootstrap.engine.store import django as django_store
-from bootstrap.engine.store.sqlite import GROUP_MAX, SqliteStore
+from bootstrap.engine.store.sqlite import CHECKPOINT_CHANGES, GROUP_MAX, SqliteStore
 from bootstrap.errors import LocalError
 from devices.models import Device, Organization
 from devices.services.progress import Progress
@@ -262,6 +263,92 @@ def test_a_caller_that_went_away_does_not_stop_the_writer(store: SqliteStore) ->
 
     asyncio.run(give_up())
     assert store.submit(insert(stranger("b"))).result(timeout=10) is not None
+
+
+def test_a_busy_database_keeps_the_thread_waiting_and_not_the_loop(store: SqliteStore) -> None:
+    async def wait() -> tuple[bool, Committed | None]:
+        with locked():
+            task = asyncio.create_task(store.commit(insert(stranger("late"))))
+            for _turn in range(50):
+                await asyncio.sleep(0.001)
+            undone = not task.done()
+        return undone, await asyncio.wait_for(task, 10)
+
+    undone, done = asyncio.run(wait())
+    assert undone
+    assert done is not None
+
+
+def test_a_loop_that_ended_before_it_wrote_harms_no_other(store: SqliteStore) -> None:
+    loop = asyncio.new_event_loop()
+    asyncio._set_running_loop(loop)  # as if it ended within this very turn
+    try:
+        store._ask(insert(stranger("left")))
+    finally:
+        asyncio._set_running_loop(None)
+        loop.close()
+    assert asyncio.run(store.commit(insert(stranger("next")))) is not None
+
+
+def test_the_log_is_moved_into_the_database_while_messages_go_on(tmp_path: Path) -> None:
+    path = copied_schema(tmp_path)
+    built = SqliteStore(path)
+    small = path.stat().st_size
+
+    async def write() -> None:
+        for number in range(CHECKPOINT_CHANGES):
+            await built.commit(insert(stranger(f"s{number}", state=bytes(2000))))
+        for _turn in range(500):
+            if path.stat().st_size > small:
+                return
+            await asyncio.sleep(0.01)
+
+    asyncio.run(write())
+    built.close()
+    assert path.stat().st_size > small + 500_000
+
+
+def test_one_bad_change_in_a_turn_of_the_loop_spoils_no_other(store: SqliteStore) -> None:
+    async def together() -> list[Committed | BaseException | None]:
+        changes = [insert(stranger(f"s{n}")) for n in range(5)]
+        changes += [insert(stranger("s1")), insert(stranger("huge", version=2**70))]
+        return await asyncio.gather(*map(store.commit, changes), return_exceptions=True)
+
+    *good, taken, wrong = asyncio.run(together())
+    assert all(isinstance(one, Committed) for one in good)
+    assert taken is None
+    assert isinstance(wrong, LocalError)
+    assert Session.objects.count() == 5
+
+
+def test_only_what_differs_is_written(backend: Backend) -> None:
+    """What somebody else set beside a running message stays, for columns that the message left alone."""
+    backend.commit(insert(stranger("a", serial="old")))
+    before = backend.load("p", token=None, locator="a")
+    assert before is not None
+    Session.objects.update(serial="new")
+    assert backend.commit(moved(before, phase="x")) is not None
+    after = Session.objects.get()
+    assert (after.serial, after.phase, after.version) == ("new", "x", 2)
+
+
+def test_the_devices_tags_and_its_groups_plan_come_with_the_session(backend: Backend) -> None:
+    organization = Organization.objects.create(name="O")
+    plan, own = organization.plans.create(name="P"), organization.plans.create(name="Q")
+    group = organization.groups.create(name="G", plan=plan)
+    device = Device.objects.create(organization=organization, method="m", group=group, tags={"site": "Åbo"})
+    backend.commit(insert(stranger("a", device_id=device.pk)))
+    found = backend.load("p", token=None, locator="a")
+    assert found is not None
+    assert (found.plan_id, json.loads(found.tags)) == (plan.pk, {"site": "Åbo"})
+    Device.objects.update(plan=own)
+    found = backend.load("p", token=None, locator="a")
+    assert found is not None
+    assert found.plan_id == own.pk
+    backend.commit(insert(stranger("b")))
+    alone = backend.load("p", token=None, locator="b")
+    assert alone is not None
+    assert (alone.plan_id, alone.tags) == (None, "{}")
 
 
 def test_a_listener_that_fails_does_not_stop_the_writer() -> None:

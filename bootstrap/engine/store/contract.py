@@ -39,7 +39,10 @@ class Record:
     guarded_until: datetime | None = None
     # Of the device, joined in the same read:
     plan_id: int | None = None
+    """Its own plan, else its group's."""
     device_state: str = ""
+    tags: str = "{}"
+    """JSON, parsed by whoever needs them."""
 
 
 @dataclass(frozen=True, slots=True)

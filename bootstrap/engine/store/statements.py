@@ -10,17 +10,18 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
-from bootstrap.engine.store.contract import Change, Committed, NextRow, Record
+from bootstrap.engine.store.contract import Change, Committed, EventRow, NextRow, Record
 from devices.services.progress import database_time, progress_statement
 
 Execute = Callable[[str, Sequence[Any]], Any]
 
 COLUMNS = (
-    "id",
     "protocol",
     "locator",
+    "id",
     "token",
     "organization_id",
     "device_id",
@@ -42,6 +43,7 @@ COLUMNS = (
     "expires_at",
     "guarded_until",
 )
+"""In the order of Record's fields."""
 _TIMES = frozenset({"created_at", "seen_at", "next_at", "expires_at", "guarded_until"})
 _WRITTEN = tuple(name for name in COLUMNS if name != "id")
 # What people and workers may change while a message is under way is written by them alone, not here.
@@ -50,7 +52,8 @@ _UPDATED = tuple(name for name in _WRITTEN if name not in ("created_at", "materi
 _SELECT = (
     "SELECT "  # noqa: S608
     + ", ".join(f"s.{name}" for name in COLUMNS)
-    + ", d.plan_id, COALESCE(d.state, '') FROM engine_session s LEFT JOIN devices_device d ON d.id = s.device_id"
+    + ", COALESCE(d.plan_id, g.plan_id), COALESCE(d.state, ''), d.tags FROM engine_session s "
+    "LEFT JOIN devices_device d ON d.id = s.device_id LEFT JOIN devices_group g ON g.id = d.group_id"
 )
 LOAD_BY_TOKEN = f"{_SELECT} WHERE s.protocol = %s AND s.token = %s"
 LOAD_BY_LOCATOR = f"{_SELECT} WHERE s.protocol = %s AND s.locator = %s"
@@ -62,8 +65,6 @@ LOAD_BY_ID = f"{_SELECT} WHERE s.id = %s"
 LOAD_BY_IDS = f"{_SELECT} WHERE s.id IN "
 _VALUES = f"({', '.join(_WRITTEN)}) VALUES ({', '.join(['%s'] * len(_WRITTEN))})"
 _INSERT = f"INSERT INTO engine_session {_VALUES} RETURNING id"
-_SETS = ", ".join(f"{name} = %s" for name in _UPDATED)
-_UPDATE = f"UPDATE engine_session SET {_SETS} WHERE id = %s AND version = %s"  # noqa: S608
 _EVENT = (
     "INSERT INTO engine_event (session_id, device_id, organization_id, at, code, level, detail, via, trace) "
     "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id"
@@ -89,14 +90,19 @@ def record(row: Sequence[Any] | None) -> Record | None:
     """A fetched row as a Record."""
     if row is None:
         return None
-    values: dict[str, Any] = dict(zip(COLUMNS, row, strict=False))
-    for name in _TIMES:
-        values[name] = _time(values[name])
-    for name in ("token", "state", "material"):
-        values[name] = bytes(values[name]) if values[name] is not None else None
-    values["wants_report"] = bool(values["wants_report"])
-    plan_id, device_state = row[len(COLUMNS) :]
-    return Record(**values, plan_id=plan_id, device_state=device_state)
+    values = list(row)
+    values[3] = _octets(row[3])  # token
+    values[13] = bool(row[13])  # wants_report
+    values[14] = bytes(row[14])  # state
+    values[15] = _octets(row[15])  # material
+    values[18:23] = map(_time, row[18:23])
+    if not isinstance(values[25], str):  # tags: SQLite has text, PostgreSQL's driver a dict, a stranger none
+        values[25] = json.dumps(values[25]) if values[25] else "{}"
+    return Record(*values)
+
+
+def _octets(value: Any) -> bytes | None:
+    return None if value is None else bytes(value)
 
 
 def _time(value: Any) -> datetime | None:
@@ -107,37 +113,37 @@ def _time(value: Any) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+def _value(row: Record, name: str) -> Any:
+    value = getattr(row, name)
+    return database_time(value) if name in _TIMES else value
+
+
 def _values(row: Record, names: Sequence[str]) -> list[Any]:
-    return [database_time(getattr(row, name)) if name in _TIMES else getattr(row, name) for name in names]
+    return [_value(row, name) for name in names]
+
+
+@lru_cache(maxsize=512)
+def _update(names: tuple[str, ...]) -> str:
+    sets = ", ".join(f"{name} = %s" for name in names)
+    return f"UPDATE engine_session SET {sets} WHERE id = %s AND version = %s"  # noqa: S608 (own words only)
+
+
+def _changed(before: Record, after: Record) -> tuple[str, ...]:
+    """Only what differs: a column that is named costs its indexes, changed or not."""
+    return tuple(name for name in _UPDATED if getattr(before, name) != getattr(after, name))
 
 
 def apply_change(execute: Execute, change: Change) -> Committed | None:
     """Run one change; None (and nothing written) when the version has moved on."""
-    after = change.after
-    if change.before.id is None:
+    before, after = change.before, change.after
+    if before.id is None:
         session_id = execute(_INSERT, _values(after, _WRITTEN)).fetchone()[0]
     else:
-        session_id = change.before.id
-        done = execute(_UPDATE, [*_values(after, _UPDATED), session_id, change.before.version])
-        if done.rowcount != 1:
+        session_id = before.id
+        names = _changed(before, after)
+        if execute(_update(names), [*_values(after, names), session_id, before.version]).rowcount != 1:
             return None
-    events = tuple(
-        execute(
-            _EVENT,
-            [
-                session_id,
-                after.device_id,
-                after.organization_id,
-                database_time(event.at),
-                event.code,
-                event.level,
-                json.dumps(event.detail),
-                event.via,
-                event.trace,
-            ],
-        ).fetchone()[0]
-        for event in change.events
-    )
+    events = tuple(_insert_event(execute, session_id, after, event) for event in change.events)
     if change.progress is not None:
         execute(*progress_statement(change.progress))
     if change.due and after.device_id is not None:
@@ -145,6 +151,21 @@ def apply_change(execute: Execute, change: Change) -> Committed | None:
     if change.next is not None:
         _apply_next(execute, after, change.next)
     return Committed(session_id, after.device_id, after.organization_id, events)
+
+
+def _insert_event(execute: Execute, session_id: int, session: Record, event: EventRow) -> int:
+    values = [
+        session_id,
+        session.device_id,
+        session.organization_id,
+        database_time(event.at),
+        event.code,
+        event.level,
+        json.dumps(event.detail),
+        event.via,
+        event.trace,
+    ]
+    return int(execute(_EVENT, values).fetchone()[0])
 
 
 def _apply_next(execute: Execute, parent: Record, following: NextRow) -> None:
