@@ -1,0 +1,259 @@
+"""X.509 as bootstrapping needs it: a device CA, device certificates from a request, and chains without a clock.
+
+Devices live for decades and often have no clock when they are bootstrapped, so no time is compared here
+(fdo.md 3.4: 30-year certificates); whether a certificate is too old is the caller's policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa, utils
+from cryptography.x509.oid import NameOID
+
+from bootstrap.errors import LocalError, MalformedMessage, NotAuthenticated
+from bootstrap.wire.keys import KeyKind, PublicKeyHandle, Signer, SoftSigner, default_algorithm
+
+CHAIN_MAX = 16
+CERTIFICATE_MAX_LENGTH = 8192
+"""Octets of DER."""
+COMMON_NAME_MAX_LENGTH = 64
+"""ub-common-name (RFC 5280 appendix A)."""
+
+
+def self_signed_ca(signer: Signer, name: str, not_before: datetime, years: int) -> bytes:
+    """A certificate authority of its own (DER): basicConstraints CA, keyCertSign. Raises LocalError."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:COMMON_NAME_MAX_LENGTH] or "CA")])
+    public = serialization.load_der_public_key(signer.public.der)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(_signable(public))
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(not_before)
+        .not_valid_after(not_before + timedelta(days=365 * years))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(_usage(ca=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(_signable(public)), critical=False)
+    )
+    return _sign(builder, signer)
+
+
+def issue_device_certificate(
+    csr: bytes,
+    signer: Signer,
+    issuer: bytes,
+    serial: int,
+    not_before: datetime,
+    not_after: datetime,
+    common_name: str = "",
+) -> bytes:
+    """A device's certificate (DER) for the key of its PKCS#10 request, subject from the request unless
+    ``common_name`` names another. Raises MalformedMessage for what is no request, NotAuthenticated when the
+    request is not signed by its own key."""
+    request = _request(csr)
+    ca = _certificate(issuer)
+    subject = request.subject
+    if common_name:
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:COMMON_NAME_MAX_LENGTH])])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(ca.subject)
+        .public_key(_signable(request.public_key()))
+        .serial_number(serial)
+        .not_valid_before(not_before)
+        .not_valid_after(not_after)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(ca=False), critical=True)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(_signable(ca.public_key())), critical=False
+        )
+    )
+    return _sign(builder, signer)
+
+
+def request_key(csr: bytes) -> PublicKeyHandle:
+    """The key that a PKCS#10 request proves to hold. Raises MalformedMessage, NotAuthenticated."""
+    public = _request(csr).public_key()
+    der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return PublicKeyHandle.from_spki(der)
+
+
+def common_name(certificate: bytes) -> str:
+    """Of the subject; empty when there is none. Raises MalformedMessage."""
+    return _attribute(certificate, NameOID.COMMON_NAME)
+
+
+def serial_attribute(certificate: bytes) -> str:
+    """The subject's serialNumber (2.5.4.5): of the device, not of the certificate. Raises MalformedMessage."""
+    return _attribute(certificate, NameOID.SERIAL_NUMBER)
+
+
+def _attribute(certificate: bytes, oid: x509.ObjectIdentifier) -> str:
+    try:
+        found = _certificate(certificate).subject.get_attributes_for_oid(oid)
+    except ValueError:
+        raise MalformedMessage("certificate's subject cannot be read") from None
+    return str(found[0].value) if found else ""
+
+
+def verify_chain(chain: Sequence[bytes], anchors: Sequence[bytes] = ()) -> PublicKeyHandle:
+    """The leaf's key, when each certificate is signed by the next and every issuer may sign. ``anchors``, if
+    any: one of these certificates must be the last of the chain or have signed it. Times are not compared.
+    Raises MalformedMessage, NotAuthenticated."""
+    if not 0 < len(chain) <= CHAIN_MAX:
+        raise MalformedMessage(f"a chain of {len(chain)} certificates")
+    certificates = [_certificate(der) for der in chain]
+    for depth, (one, issuer) in enumerate(pairwise(certificates)):
+        _issued(one, issuer, depth)
+    if anchors and not _anchored(certificates[-1], chain[-1], anchors, len(chain) - 1):
+        raise NotAuthenticated("chain ends in no certificate that is trusted")
+    return PublicKeyHandle.from_certificate(chain[0])
+
+
+def _anchored(last: x509.Certificate, der: bytes, anchors: Sequence[bytes], depth: int) -> bool:
+    if der in anchors:
+        return True
+    for anchor in anchors:
+        try:
+            _issued(last, _certificate(anchor), depth)
+        except NotAuthenticated:
+            continue
+        return True
+    return False
+
+
+def _issued(one: x509.Certificate, issuer: x509.Certificate, depth: int) -> None:
+    """``depth``: how many certificates below ``issuer`` are CAs themselves (RFC 5280 section 4.2.1.9)."""
+    try:
+        one.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        raise NotAuthenticated("a certificate is not signed by the next one") from None
+    constraints = _extension(issuer, x509.BasicConstraints)
+    if constraints is not None:
+        if not constraints.ca:
+            raise NotAuthenticated("a certificate that signs others is no CA's")
+        if constraints.path_length is not None and depth > constraints.path_length:
+            raise NotAuthenticated("chain is longer than its CA allows")
+    usage = _extension(issuer, x509.KeyUsage)
+    if usage is not None and not usage.key_cert_sign:
+        raise NotAuthenticated("a certificate that signs others may not")
+
+
+def _extension(certificate: x509.Certificate, kind: Any) -> Any:
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
+    except (ValueError, x509.DuplicateExtension):
+        raise MalformedMessage("certificate's extensions cannot be read") from None
+
+
+def _certificate(der: bytes) -> x509.Certificate:
+    if len(der) > CERTIFICATE_MAX_LENGTH:
+        raise MalformedMessage("certificate is too long")
+    try:
+        return x509.load_der_x509_certificate(der)
+    except (ValueError, TypeError):
+        raise MalformedMessage("not a certificate") from None
+
+
+def _request(csr: bytes) -> x509.CertificateSigningRequest:
+    if len(csr) > CERTIFICATE_MAX_LENGTH:
+        raise MalformedMessage("certificate request is too long")
+    try:
+        request = x509.load_der_x509_csr(csr)
+        sound = request.is_signature_valid
+        _signable(request.public_key())
+        request.subject.rfc4514_string()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise MalformedMessage("not a certificate request") from None
+    if not sound:
+        raise NotAuthenticated("certificate request is not signed by its own key")
+    return request
+
+
+def _signable(public: object) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey:
+    if not isinstance(public, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
+        raise MalformedMessage("a public key of a kind that is not supported")
+    return public
+
+
+def _usage(*, ca: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not ca,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=ca,
+        crl_sign=ca,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _sign(builder: x509.CertificateBuilder, signer: Signer) -> bytes:
+    kind = signer.public.kind
+    digest = hashes.SHA256() if kind in (KeyKind.P256, KeyKind.RSA2048) else hashes.SHA384()
+    key: Any
+    if isinstance(signer, SoftSigner):
+        key = signer.private_key
+    else:
+        key = _TokenEcKey(signer) if kind.is_ec else _TokenRsaKey(signer)
+    try:
+        return builder.sign(key, digest).public_bytes(serialization.Encoding.DER)
+    except (ValueError, TypeError) as error:
+        raise LocalError(f"certificate cannot be signed: {error}") from error
+
+
+class _TokenKey:
+    """A Signer in the clothes of a private key of ``cryptography``, which only asks it to sign."""
+
+    def __init__(self, signer: Signer) -> None:
+        self._signer = signer
+
+    def public_key(self) -> Any:
+        """Its public half."""
+        return serialization.load_der_public_key(self._signer.public.der)
+
+    @property
+    def key_size(self) -> int:
+        """In bits."""
+        size: int = self.public_key().key_size
+        return size
+
+    def sign(self, data: bytes, *_scheme: Any) -> bytes:
+        """By the key's own algorithm; ECDSA as X.509 writes it."""
+        kind = self._signer.public.kind
+        signature = self._signer.sign(default_algorithm(kind), data)
+        if not kind.is_ec:
+            return signature
+        width = kind.coordinate_length
+        r, s = signature[:width], signature[width:]
+        return utils.encode_dss_signature(int.from_bytes(r, "big"), int.from_bytes(s, "big"))
+
+    def _no(self, *_: Any, **__: Any) -> Any:
+        raise LocalError("this key only signs")
+
+    private_bytes = private_numbers = exchange = decrypt = __copy__ = __deepcopy__ = _no
+
+
+class _TokenEcKey(_TokenKey, ec.EllipticCurvePrivateKey):  # type: ignore[misc]
+    @property
+    def curve(self) -> ec.EllipticCurve:
+        """Of the public half."""
+        found: ec.EllipticCurve = self.public_key().curve
+        return found
+
+
+class _TokenRsaKey(_TokenKey, rsa.RSAPrivateKey):  # type: ignore[misc]
+    pass
