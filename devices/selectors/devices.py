@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db.models import Q, QuerySet
 
-from devices.models import Device, Organization
+from devices.models import Device, Organization, Plan
 
 SEARCHED = ("name", "room", "serial", "manufacturer", "model")
 
@@ -53,3 +53,9 @@ def devices_list(
 def device_get(organization: Organization, device_id: int) -> Device | None:
     """One device of the organization, or None: another organization's looks like one that never was."""
     return devices_query(organization).filter(pk=device_id).first()
+
+
+def plan_of(device: Device) -> Plan | None:
+    """What it should get: its own plan, else its group's, else the organization's default one."""
+    grouped = device.group.plan if device.group else None
+    return device.plan or grouped or device.organization.plans.filter(is_default=True).first()
