@@ -255,5 +255,5 @@ class _TokenEcKey(_TokenKey, ec.EllipticCurvePrivateKey):  # type: ignore[misc]
         return found
 
 
-class _TokenRsaKey(_TokenKey, rsa.RSAPrivateKey):  # type: ignore[misc]
+class _TokenRsaKey(_TokenKey, rsa.RSAPrivateKey):
     pass
