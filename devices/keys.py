@@ -8,9 +8,8 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 
-from bootstrap.wire.keys import KeyKind, PublicKeyHandle, Signer, SoftSigner
-
 from bootstrap.errors import LocalError
+from bootstrap.wire.keys import KeyKind, PublicKeyHandle, Signer, SoftSigner
 from devices import vault
 from devices.models import OwnerKey
 from devices.pkcs11 import token_signer

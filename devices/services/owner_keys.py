@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from bootstrap.wire.x509 import self_signed_ca
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -15,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from bootstrap.errors import LocalError, PeerError
 from bootstrap.wire.keys import KeyKind, PublicKeyHandle, Signer, SoftSigner
+from bootstrap.wire.x509 import self_signed_ca
 from devices.keys import fingerprint_of, seal_key
 from devices.models import Organization, OwnerKey, User
 from devices.pkcs11 import token_signer
