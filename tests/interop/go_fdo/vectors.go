@@ -3,10 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
-	"encoding"
 	"encoding/hex"
 	"encoding/pem"
 	"flag"
@@ -41,22 +38,7 @@ type transcript struct {
 	Messages   []traced `json:"messages"`
 }
 
-// suites are every exchange with the owner key it wants.
-var suites = map[kex.Suite]string{
-	kex.ECDH256Suite: "P-256", kex.ECDH384Suite: "P-384",
-	kex.DHKEXid14Suite: "RSA-2048", kex.DHKEXid15Suite: "RSA-3072",
-	kex.ASYMKEX2048Suite: "RSA-2048", kex.ASYMKEX3072Suite: "RSA-3072",
-}
-
-var suiteOrder = []kex.Suite{
-	kex.ECDH256Suite, kex.ECDH384Suite, kex.DHKEXid14Suite, kex.DHKEXid15Suite, kex.ASYMKEX2048Suite, kex.ASYMKEX3072Suite,
-}
-
-var ciphers = []string{
-	"A128GCM", "A192GCM", "A256GCM", "COSEAES128CTR", "COSEAES128CBC", "COSEAES256CTR", "COSEAES256CBC",
-}
-
-// runVectors writes the files of tests/vectors/fdo: vouchers, key exchanges, transcripts.
+// runVectors writes the files of tests/vectors/fdo: vouchers and transcripts.
 func runVectors(words []string) (any, error) {
 	flags := flag.NewFlagSet("vectors", flag.ContinueOnError)
 	out := flags.String("out", "", "folder")
@@ -66,7 +48,7 @@ func runVectors(words []string) (any, error) {
 	}
 	ring := keyring{*keys}
 	makers := map[string]func(keyring) (any, error){
-		"vouchers": voucherVectors, "exchanges": exchangeVectors, "transcripts": transcriptVectors,
+		"vouchers": voucherVectors, "transcripts": transcriptVectors,
 	}
 	for name, maker := range makers {
 		content, err := maker(ring)
@@ -177,28 +159,6 @@ func secretOf(suite kex.Suite, state []byte) (string, error) {
 	return "", nil
 }
 
-func exchangeVectors(ring keyring) (any, error) {
-	cases := []map[string]any{}
-	for _, suite := range suiteOrder {
-		for _, name := range ciphers {
-			made, err := exchangeVector(ring, suite, name)
-			if err != nil {
-				return nil, fmt.Errorf("%s %s: %w", suite, name, err)
-			}
-			cases = append(cases, made)
-		}
-	}
-	rsaKeys := map[string]string{}
-	for _, kind := range []string{"RSA-2048", "RSA-3072"} {
-		content, err := privatePEM(ring, "owner", kind)
-		if err != nil {
-			return nil, err
-		}
-		rsaKeys[kind] = content
-	}
-	return map[string]any{"cases": cases, "owner_keys": rsaKeys}, nil
-}
-
 func privatePEM(ring keyring, role, kind string) (string, error) {
 	signer, _, err := ring.pair(role, kind)
 	if err != nil {
@@ -206,59 +166,6 @@ func privatePEM(ring keyring, role, kind string) (string, error) {
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(signer)
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), err
-}
-
-// exchangeVector plays both sides of one exchange and encrypts one message each way.
-func exchangeVector(ring keyring, suite kex.Suite, name string) (map[string]any, error) {
-	cipher, _ := kex.CipherSuiteByName(name)
-	signer, _, err := ring.pair("owner", suites[suite])
-	if err != nil {
-		return nil, err
-	}
-	private, _ := signer.(*rsa.PrivateKey)
-	public, _ := signer.Public().(*rsa.PublicKey)
-	owner := suite.New(nil, cipher)
-	xA, err := owner.Parameter(rand.Reader, public)
-	if err != nil {
-		return nil, err
-	}
-	xA = bytes.Clone(xA)
-	state, err := owner.(encoding.BinaryMarshaler).MarshalBinary()
-	if err != nil {
-		return nil, err
-	}
-	secret, err := secretOf(suite, state)
-	if err != nil {
-		return nil, err
-	}
-	device := suite.New(bytes.Clone(xA), cipher)
-	xB, err := device.Parameter(rand.Reader, public)
-	if err != nil {
-		return nil, err
-	}
-	xB = bytes.Clone(xB)
-	if err := owner.SetParameter(bytes.Clone(xB), private); err != nil {
-		return nil, err
-	}
-	keys := crypterOf(owner)
-	if !bytes.Equal(keys.SEK, crypterOf(device).SEK) || !bytes.Equal(keys.SVK, crypterOf(device).SVK) {
-		return nil, fmt.Errorf("the two sides disagree")
-	}
-	clear, _ := hex.DecodeString("8250000102030405060708090a0b0c0d0e0f190514")
-	sealed, err := device.Encrypt(rand.Reader, cbor.RawBytes(clear))
-	if err != nil {
-		return nil, err
-	}
-	wire, err := cbor.Marshal(sealed)
-	if err != nil {
-		return nil, err
-	}
-	return map[string]any{
-		"kex": string(suite), "cipher": name, "cipher_id": int64(cipher), "owner_key": suites[suite],
-		"owner_private": secret, "x_a": hex.EncodeToString(xA), "x_b": hex.EncodeToString(xB),
-		"sek": hex.EncodeToString(keys.SEK), "svk": hex.EncodeToString(keys.SVK),
-		"clear": hex.EncodeToString(clear), "sealed": hex.EncodeToString(wire),
-	}, nil
 }
 
 func transcriptVectors(ring keyring) (any, error) {
