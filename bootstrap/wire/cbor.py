@@ -8,6 +8,7 @@ contain itself); none of them has a place in a message from a device, so every o
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache, partial
 from io import BytesIO
 from typing import Any, NoReturn
 
@@ -55,27 +56,39 @@ def decode(octets: bytes, max_depth: int = MAX_DEPTH) -> Any:
 
     Raises MalformedMessage for tags, indefinite lengths, repeated map keys and octets after the item.
     """
-    return _decode(octets, max_depth, _refuse_tag)
+    return _decode(octets, max_depth, _refuse_tag, _REFUSED)
 
 
 def decode_tagged(octets: bytes, allowed: frozenset[int] = COSE_TAGS, max_depth: int = MAX_DEPTH) -> Any:
     """Like ``decode``, but the tags in ``allowed`` are left as ``CBORTag``. Raises MalformedMessage."""
 
+    return _decode(octets, max_depth, *_keeping(allowed))
+
+
+@lru_cache(maxsize=16)
+def _keeping(allowed: frozenset[int]) -> tuple[Callable[..., Any], dict[int, Callable[..., Any]]]:
+    """The two hooks of cbor2, for tags that it does not know and for those that it does."""
+
     def keep(tag: CBORTag, *_: object) -> CBORTag:
-        if tag.tag not in allowed:
-            _refuse_tag()
-        return tag
+        return tag if tag.tag in allowed else _refuse_tag()
 
-    return _decode(octets, max_depth, keep)
+    known = {tag: partial(_keep, tag) if tag in allowed else _refuse_tag for tag in _TAGS_OF_CBOR2}
+    return keep, known
 
 
-def _decode(octets: bytes, max_depth: int, tag_hook: Callable[..., Any]) -> Any:
+def _keep(tag: int, value: Any, *_: object) -> CBORTag:
+    return CBORTag(tag, value)
+
+
+def _decode(
+    octets: bytes, max_depth: int, tag_hook: Callable[..., Any], semantic: dict[int, Callable[..., Any]]
+) -> Any:
     stream = BytesIO(octets)
     try:
         item = cbor2.CBORDecoder(
             stream,
             tag_hook=tag_hook,
-            semantic_decoders=_REFUSED,
+            semantic_decoders=semantic,
             allow_indefinite=False,
             allow_duplicate_keys=False,
             max_depth=max_depth,
@@ -144,7 +157,8 @@ def _head(octets: bytes, position: int) -> tuple[int, int]:
 
 
 def encode(item: Any) -> bytes:
-    """``item`` in core deterministic encoding (RFC 8949 section 4.2.1)."""
+    """``item`` in deterministic encoding, keys of maps shorter first (RFC 8949 section 4.2.3). For the maps that
+    our protocols have, that is the order of section 4.2.1 too."""
     return cbor2.dumps(item, canonical=True)
 
 
@@ -152,6 +166,6 @@ def _refuse_tag(*_: object) -> NoReturn:
     raise MalformedMessage("CBOR tag where none is allowed")
 
 
-_REFUSED = dict.fromkeys(_TAGS_OF_CBOR2, _refuse_tag)
+_REFUSED: dict[int, Callable[..., Any]] = dict.fromkeys(_TAGS_OF_CBOR2, _refuse_tag)
 _BYTES, _TEXT, _ARRAY, _MAP, _TAG = 2, 3, 4, 5, 6
 _ONE_OCTET, _EIGHT_OCTETS = 24, 27

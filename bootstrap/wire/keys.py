@@ -23,7 +23,8 @@ PS256, PS384 = -37, -38
 RS256, RS384 = -257, -258
 SPKI_MAX_LENGTH = 1024
 """Octets; RSA-3072 needs 422."""
-RSA_EXPONENT_MIN = 3
+RSA_EXPONENT_MAX = 2**64
+"""Verifying costs what the exponent is long: one as long as the modulus would be work for a stranger's asking."""
 
 
 class KeyKind(StrEnum):
@@ -94,6 +95,8 @@ def _kinded(key: object) -> tuple[_PUBLIC, KeyKind]:
     if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _KIND_OF_CURVE:
         return key, _KIND_OF_CURVE[key.curve.name]
     if isinstance(key, rsa.RSAPublicKey) and key.key_size in _KIND_OF_SIZE:
+        if key.public_numbers().e > RSA_EXPONENT_MAX:
+            raise MalformedMessage("RSA exponent is too long")
         return key, _KIND_OF_SIZE[key.key_size]
     raise MalformedMessage("a public key of a kind that is not supported")
 
@@ -124,7 +127,7 @@ class PublicKeyHandle:
         """The key of an X.509 certificate. Raises MalformedMessage."""
         try:
             key = x509.load_der_x509_certificate(der).public_key()
-        except (ValueError, TypeError, UnsupportedAlgorithm):
+        except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):
             raise MalformedMessage("not a certificate with a public key") from None
         return cls(_der(_kinded(key)[0]))
 

@@ -153,7 +153,7 @@ def _extension(certificate: x509.Certificate, kind: Any) -> Any:
         return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
-    except (ValueError, x509.DuplicateExtension):
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         raise MalformedMessage("certificate's extensions cannot be read") from None
 
 
@@ -162,7 +162,7 @@ def _certificate(der: bytes) -> x509.Certificate:
         raise MalformedMessage("certificate is too long")
     try:
         return x509.load_der_x509_certificate(der)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, x509.InvalidVersion):
         raise MalformedMessage("not a certificate") from None
 
 
@@ -174,7 +174,7 @@ def _request(csr: bytes) -> x509.CertificateSigningRequest:
         sound = request.is_signature_valid
         _signable(request.public_key())
         request.subject.rfc4514_string()
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):
         raise MalformedMessage("not a certificate request") from None
     if not sound:
         raise NotAuthenticated("certificate request is not signed by its own key")

@@ -21,7 +21,7 @@ from bootstrap.wire.cose.encrypt0 import (
     open,
     seal,
 )
-from bootstrap.wire.cose.mac0 import mac_structure
+from bootstrap.wire.cose.mac0 import Mac0, mac_structure
 from bootstrap.wire.cose.sign1 import Sign1, sign1
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "Algorithm",
     "Encrypt0",
     "HeaderLabel",
+    "Mac0",
     "Sign1",
     "decode_key",
     "enc_structure",

@@ -6,6 +6,7 @@ import hashlib
 import hmac as std_hmac
 from enum import IntEnum
 
+from bootstrap.errors import MalformedMessage
 from bootstrap.wire.keys import KeyKind
 
 
@@ -18,26 +19,26 @@ class HashType(IntEnum):
     HMAC_SHA384 = 6
 
 
-_NAMES = {
-    HashType.SHA256: "sha256",
-    HashType.SHA384: "sha384",
-    HashType.HMAC_SHA256: "sha256",
-    HashType.HMAC_SHA384: "sha384",
-}
+_HASHES = {int(HashType.SHA256): hashlib.sha256, int(HashType.SHA384): hashlib.sha384}
+_HMACS = {int(HashType.HMAC_SHA256): "sha256", int(HashType.HMAC_SHA384): "sha384"}
 _HMAC_OF = {HashType.SHA256: HashType.HMAC_SHA256, HashType.SHA384: HashType.HMAC_SHA384}
 
 
 def digest(kind: int, *parts: bytes) -> bytes:
-    """The hash over the concatenation of ``parts``."""
-    state = hashlib.new(_NAMES[HashType(kind)])
-    for part in parts:
-        state.update(part)
-    return state.digest()
+    """The hash over the concatenation of ``parts``. Raises MalformedMessage when ``kind`` is no hash: peers
+    name the type of what they ask us to compare, and an HMAC's number must not stand for its bare hash."""
+    new = _HASHES.get(kind)
+    if new is None:
+        raise MalformedMessage(f"hashtype {int(kind)} is not a hash")
+    return new(b"".join(parts)).digest()
 
 
 def hmac(kind: int, key: bytes, data: bytes) -> bytes:
-    """The HMAC over ``data``."""
-    return std_hmac.digest(key, data, _NAMES[HashType(kind)])
+    """The HMAC over ``data``. Raises MalformedMessage when ``kind`` is no HMAC."""
+    name = _HMACS.get(kind)
+    if name is None:
+        raise MalformedMessage(f"hashtype {int(kind)} is not an HMAC")
+    return std_hmac.digest(key, data, name)
 
 
 def same(one: bytes, other: bytes) -> bool:

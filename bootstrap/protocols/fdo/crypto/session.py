@@ -12,17 +12,23 @@ from cryptography.hazmat.primitives import padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM
 
-from bootstrap.errors import MalformedMessage, NotAuthenticated
+from bootstrap.errors import LocalError, MalformedMessage, NotAuthenticated
 from bootstrap.protocols.fdo.crypto.kdf import CipherSuite, Dialect, SessionKeys
 from bootstrap.wire import cbor
-from bootstrap.wire.cose import enc_structure, mac_structure
+from bootstrap.wire.cose import Mac0, enc_structure, mac_structure
 
 __all__ = ["CipherSuite", "Dialect", "SessionKeys", "open_", "open_first", "seal"]
 
 Random = Callable[[int], bytes]
-_TAG_ENCRYPT0, _TAG_MAC0 = 0xD0, 0xD1
+_TAG_ENCRYPT0 = 0xD0
 _ALG, _IV = 1, 5
-_AEAD_IV_LENGTH = {30: 13, 31: 13, 32: 7, 33: 7}
+_CCM_IV_LENGTH = {
+    CipherSuite.CCM_16_128_128: 13,
+    CipherSuite.CCM_16_128_256: 13,
+    CipherSuite.CCM_64_128_128: 7,
+    CipherSuite.CCM_64_128_256: 7,
+}
+"""15 less the length of CCM's length field (RFC 9053 section 4.2)."""
 _GCM_IV_LENGTH = 12
 _TAG_LENGTH = 16
 _BLOCK = 16
@@ -34,16 +40,20 @@ _GO_ALG = {
     CipherSuite.AES256_CBC: -65529,
 }
 _CTR = (CipherSuite.AES128_CTR, CipherSuite.AES256_CTR)
+_PROTECTED_MAX_LENGTH = 64
 
 
 def seal(
     suite: CipherSuite, keys: SessionKeys, plaintext: bytes, random: Random, dialect: Dialect = Dialect.GO
 ) -> bytes:
-    """One protected message, tagged."""
+    """One protected message, tagged. Raises LocalError for a plaintext longer than the suite can take."""
     if suite.is_aead:
-        iv = random(_AEAD_IV_LENGTH.get(suite, _GCM_IV_LENGTH))
+        iv = random(_CCM_IV_LENGTH.get(suite, _GCM_IV_LENGTH))
         protected = _protected(int(suite))
-        ciphertext = _aead(suite, keys.sek).encrypt(iv, plaintext, enc_structure(protected, b""))
+        try:
+            ciphertext = _aead(suite, keys.sek).encrypt(iv, plaintext, enc_structure(protected, b""))
+        except ValueError as error:
+            raise LocalError(f"{suite.name} cannot seal {len(plaintext)} octets") from error
         return bytes([_TAG_ENCRYPT0]) + cbor.encode([protected, {_IV: iv}, ciphertext])
     iv = random(_BLOCK)
     ciphertext = _crypt(suite, keys.sek, iv, plaintext, encrypt=True)
@@ -52,23 +62,17 @@ def seal(
     else:
         inner = cbor.encode([_protected(int(suite)), {_IV: iv}, ciphertext])
     protected = _protected(_MAC_ALG[suite.prf])
-    return bytes([_TAG_MAC0]) + cbor.encode(
-        [protected, {}, inner, _mac(suite, keys, protected, inner, dialect)]
-    )
+    return Mac0(protected, {}, inner, _mac(suite, keys, protected, inner, dialect)).encode()
 
 
 def open_(suite: CipherSuite, keys: SessionKeys, octets: bytes, dialect: Dialect = Dialect.GO) -> bytes:
     """The plaintext. Raises MalformedMessage for another shape, NotAuthenticated when it does not open."""
     if suite.is_aead:
-        return _open_aead(suite, keys, _untagged(octets, _TAG_ENCRYPT0))
-    match cbor.decode(_untagged(octets, _TAG_MAC0)):
-        case [bytes(protected), dict(), bytes(inner), bytes(tag)]:
-            pass
-        case _:
-            raise MalformedMessage("COSE_Mac0 is not [bstr, map, bstr, bstr]")
-    if not hmac.compare_digest(tag, _mac(suite, keys, protected, inner, dialect)):
+        return _open_aead(suite, keys, octets)
+    outer = Mac0.decode(octets)
+    if not hmac.compare_digest(outer.tag, _mac(suite, keys, outer.protected, outer.payload, dialect)):
         raise NotAuthenticated("COSE_Mac0 does not verify")
-    _protected_header, unprotected, ciphertext = _encrypt0(_untagged(inner, _TAG_ENCRYPT0))
+    _protected_header, unprotected, ciphertext = _encrypt0(outer.payload)
     iv = unprotected.get(_IV)
     if type(iv) is not bytes or len(iv) != _BLOCK:
         raise MalformedMessage(f"IV is not {_BLOCK} octets")
@@ -88,31 +92,31 @@ def open_first(
     raise NotAuthenticated("message opens with no session key")
 
 
-def _open_aead(suite: CipherSuite, keys: SessionKeys, array: bytes) -> bytes:
-    protected, unprotected, ciphertext = _encrypt0(array)
+def _open_aead(suite: CipherSuite, keys: SessionKeys, octets: bytes) -> bytes:
+    protected, unprotected, ciphertext = _encrypt0(octets)
     if _alg_of(protected) != suite:
         raise NotAuthenticated("message names another algorithm")
     iv = unprotected.get(_IV)
-    if type(iv) is not bytes or len(iv) != _AEAD_IV_LENGTH.get(suite, _GCM_IV_LENGTH):
+    if type(iv) is not bytes or len(iv) != _CCM_IV_LENGTH.get(suite, _GCM_IV_LENGTH):
         raise MalformedMessage("IV of the wrong length")
     if len(ciphertext) < _TAG_LENGTH:
         raise MalformedMessage("ciphertext is shorter than its tag")
     try:
         return _aead(suite, keys.sek).decrypt(iv, ciphertext, enc_structure(protected, b""))
-    except InvalidTag:
+    except (InvalidTag, ValueError):  # ValueError: longer than CCM's length field can say
         raise NotAuthenticated("COSE_Encrypt0 does not open") from None
 
 
-def _encrypt0(array: bytes) -> tuple[bytes, dict[Any, Any], bytes]:
-    match cbor.decode(array):
+def _encrypt0(octets: bytes) -> tuple[bytes, dict[Any, Any], bytes]:
+    """Protected header as received, unprotected header, ciphertext; with tag 16 or without."""
+    match cbor.decode(octets[1:] if octets[:1] == bytes([_TAG_ENCRYPT0]) else octets):
         case [bytes(protected), dict(unprotected), bytes(ciphertext)]:
-            return protected, unprotected, ciphertext
+            pass
         case _:
             raise MalformedMessage("COSE_Encrypt0 is not [bstr, map, bstr]")
-
-
-def _untagged(octets: bytes, tag: int) -> bytes:
-    return octets[1:] if octets[:1] == bytes([tag]) else octets
+    if len(protected) > _PROTECTED_MAX_LENGTH:
+        raise MalformedMessage("protected header is too long")
+    return protected, unprotected, ciphertext
 
 
 @lru_cache(maxsize=64)
@@ -127,9 +131,9 @@ def _alg_of(protected: bytes) -> int | None:
     return value if type(value) is int else None
 
 
-@lru_cache(maxsize=512)
 def _aead(suite: CipherSuite, key: bytes) -> AESGCM | AESCCM:
-    if suite in _AEAD_IV_LENGTH:
+    """Set up anew each time, at about 1.5 us: a cache would keep keys of sessions that have ended."""
+    if suite in _CCM_IV_LENGTH:
         return AESCCM(key, tag_length=_TAG_LENGTH)
     return AESGCM(key)
 
