@@ -17,7 +17,7 @@ from fdo_service_info_pair import DEVMOD, Workbench, run
 
 from bootstrap.errors import MalformedMessage, NotAuthorized, TooManyRequests
 from bootstrap.protocols.fdo.service_info import Csr, Download, OwnerModules, advance
-from bootstrap.protocols.fdo.service_info.device import DeviceModules
+from bootstrap.protocols.fdo.service_info.device import DeviceModules, Traits
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NAME = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "house")])
@@ -164,8 +164,29 @@ def test_a_device_without_the_module_leaves_the_action_undone() -> None:
 
 def test_a_device_that_wants_no_certificate_says_so() -> None:
     log = run((Csr("c", may_fail=True),), Workbench(), csr=House())
-    assert (
-        log.results[0].detail == "the device asked for no certificate"
-        or "not support" in log.results[0].detail
-    )
-    assert not log.results[0].ok
+    assert [(r.ok, r.detail) for r in log.results] == [(False, "the device asked for no certificate")]
+
+
+def test_a_device_that_lists_no_modules_may_ask_too() -> None:
+    bench = Workbench(request=REQUEST)
+    log = run((Csr("c"), Download("d", "f", b"1")), bench, traits=Traits(lists_modules=False), csr=House())
+    assert [(r.id, r.ok) for r in log.results] == [("c", True), ("d", True)]
+    assert bench.certificates
+
+
+def test_a_device_that_lists_and_answers_nothing_is_soon_left_alone() -> None:
+    traits = Traits(lists_modules=False, answers_active=False)
+    log = run((Csr("c", may_fail=True),), Workbench(), modules=("fdo.download",), traits=traits, csr=House())
+    assert [(r.ok, r.detail) for r in log.results] == [(False, "the device asked for no certificate")]
+    assert log.rounds < 10
+
+
+def test_a_certificate_that_was_issued_is_told_even_when_the_plan_failed() -> None:
+    house, plan = House(), (Download("d", "f", b"1"),)
+    said = [kv("simpleenroll-req", b64encode(REQUEST).decode())]
+    state = advance(begun((), house), said, False, plan, 64_000, csr=house).state
+    failed = advance(state, [("fdo.download:done", b"\x20")], False, plan, 1300, csr=house)
+    answer = advance(failed.state, (), False, plan, 1300, csr=house)
+    assert answer.is_done
+    assert [(r.id, r.ok) for r in (*failed.results, *answer.results)] == [("d", False), ("fdo.csr", True)]
+    assert answer.state.failed == "d"

@@ -240,13 +240,13 @@ def _round(turn: _Turn, packer: Packer, is_more: bool) -> Round:
 
 def _must_ask(turn: _Turn, module: str) -> bool:
     """A device that lists no modules must confirm one before anything is sent to it."""
-    return not turn.devmod.modules and module not in turn.state.active
+    return module != Module.CSR and not turn.devmod.modules and module not in turn.state.active
 
 
 def _cannot(turn: _Turn, action: Action, answering: bool) -> ActionResult | None:
     """Why an action ends without, or for want of, the device's answer; None to go on."""
     state, side = turn.state, side_of(action)
-    if state.failed:
+    if state.failed and not (isinstance(action, Csr) and state.csr_issued):
         return ActionResult(action.id, False, f"not done, because {state.failed} failed before it")
     if isinstance(action, Csr):
         return _csr_over(turn, action, answering)
@@ -273,5 +273,11 @@ def _csr_over(turn: _Turn, action: Csr, answering: bool) -> ActionResult | None:
         return ActionResult(action.id, False, NOT_AVAILABLE)
     if not state.csr_seen and turn.devmod.modules and Module.CSR not in turn.devmod.modules:
         return ActionResult(action.id, False, f"the device does not support {Module.CSR}")
-    patience = 1 if state.csr_issued or state.csr_problem else side.patience or 1
-    return side.silent(state) if state.sent and state.idle >= patience else None
+    return side.silent(state) if state.sent and state.idle >= _csr_patience(turn, side) else None
+
+
+def _csr_patience(turn: _Turn, side: OwnerCsr) -> int:
+    """Empty rounds: none to spare once a request is settled, few before the device has shown any interest."""
+    if turn.state.csr_issued or turn.state.csr_problem:
+        return 1
+    return ASK_ROUNDS if not turn.state.csr_seen and not turn.devmod.modules else side.patience or 1
