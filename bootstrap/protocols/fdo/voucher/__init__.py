@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from .checks import expected_hash_type, verify
 from .model import Entry, OvHeader, Voucher
 from .problems import CODES, VoucherMalformed, VoucherProblem, fix, sentence
+from .transfer import (
+    chain_hash,
+    entry_payload,
+    extend,
+    new_header,
+    new_voucher,
+    replacement,
+    replacement_header,
+)
 
 __all__ = [
     "CODES",
@@ -12,6 +22,15 @@ __all__ = [
     "Voucher",
     "VoucherMalformed",
     "VoucherProblem",
+    "chain_hash",
+    "entry_payload",
+    "expected_hash_type",
+    "extend",
     "fix",
+    "new_header",
+    "new_voucher",
+    "replacement",
+    "replacement_header",
     "sentence",
+    "verify",
 ]

@@ -28,6 +28,8 @@ from .problems import VoucherMalformed
 _NULL = b"\xf6"
 _TAG_SIGN1 = 0xD2
 """CBOR tag 18 as its single octet."""
+_HASH_OF = {5: -16, 6: -43}
+"""hashtype of an HMAC to that of the hash as wide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,12 +203,10 @@ class Voucher:
 
     @property
     def hash_type(self) -> int:
-        """The one type of hash in this voucher: entry 0 sets it, else the header's chain hash."""
+        """The type of hash in all entries: as in entry 0, else the one that goes with the device's HMAC."""
         if self.raw_entries:
             return Entry.decode(self.raw_entries[0]).previous_hash.type
-        if self.header.chain_hash is not None:
-            return self.header.chain_hash.type
-        return {5: -16, 6: -43}.get(self.hmac.type, self.hmac.type)
+        return _HASH_OF.get(self.hmac.type, self.hmac.type)
 
     def with_entry(self, entry: bytes) -> Voucher:
         """The same with one more encoded entry at its end (``extend`` makes it)."""

@@ -87,6 +87,10 @@ CODES: dict[str, tuple[str, str]] = {
         "The manufacturer's certificate chain is broken.",
         "Each certificate has to be signed by the next one. Ask the manufacturer for the complete chain.",
     ),
+    "VCH-121": (
+        "The header, or the device's HMAC over it, was changed after the first transfer.",
+        "Ask whoever sold the device for the voucher as it was.",
+    ),
     "VCH-151": (
         "The file holds too many vouchers.",
         "Divide it: one upload takes 1,000,000 vouchers.",
