@@ -6,10 +6,12 @@ Devices live for decades and often have no clock when they are bootstrapped, so 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -23,27 +25,24 @@ from bootstrap.wire.keys import KeyKind, PublicKeyHandle, Signer, SoftSigner, de
 CHAIN_MAX = 16
 CERTIFICATE_MAX_LENGTH = 8192
 """Octets of DER."""
+_PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 COMMON_NAME_MAX_LENGTH = 64
 """ub-common-name (RFC 5280 appendix A)."""
 
 
 def self_signed_ca(signer: Signer, name: str, not_before: datetime, years: int) -> bytes:
     """A certificate authority of its own (DER): basicConstraints CA, keyCertSign. Raises LocalError."""
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:COMMON_NAME_MAX_LENGTH] or "CA")])
-    public = serialization.load_der_public_key(signer.public.der)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(_signable(public))
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(not_before)
-        .not_valid_after(not_before + timedelta(days=365 * years))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(_usage(ca=True), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(_signable(public)), critical=False)
-    )
-    return _sign(builder, signer)
+    public = _public(signer.public.der)
+    with _ours():
+        subject = _named(name or "CA")
+        builder = (
+            _builder(subject, subject, public, ca=True)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(not_before)
+            .not_valid_after(not_before + timedelta(days=365 * years))
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        )
+        return _sign(builder, signer)
 
 
 def issue_device_certificate(
@@ -56,35 +55,70 @@ def issue_device_certificate(
     common_name: str = "",
 ) -> bytes:
     """A device's certificate (DER) for the key of its PKCS#10 request, subject from the request unless
-    ``common_name`` names another. Raises MalformedMessage for what is no request, NotAuthenticated when the
-    request is not signed by its own key."""
+    ``common_name`` names another. Extensions that the request asks for are not granted. Raises MalformedMessage
+    for what is no request, or one for a kind of key that is not supported; NotAuthenticated when the request is
+    not signed by its own key; LocalError when ``issuer`` is not the certificate of ``signer``."""
     request = _request(csr)
-    ca = _certificate(issuer)
-    subject = request.subject
-    if common_name:
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:COMMON_NAME_MAX_LENGTH])])
-    builder = (
+    public = _public(_spki(request.public_key()))
+    if PublicKeyHandle.from_certificate(issuer) != signer.public:
+        raise LocalError("the CA's certificate is another key's")
+    with _ours():
+        ca = _certificate(issuer)
+        subject = _named(common_name) if common_name else request.subject
+        builder = (
+            _builder(subject, ca.subject, public, ca=False)
+            .serial_number(serial)
+            .not_valid_before(not_before)
+            .not_valid_after(not_after)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(_public(signer.public.der)), critical=False
+            )
+        )
+        return _sign(builder, signer)
+
+
+@contextmanager
+def _ours() -> Iterator[None]:
+    """What ``cryptography`` refuses in here came from us: times, a serial number, a key of a token."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise LocalError(f"certificate cannot be made: {error}") from error
+
+
+def _named(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:COMMON_NAME_MAX_LENGTH])])
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, public: _PublicKey, *, ca: bool
+) -> x509.CertificateBuilder:
+    return (
         x509.CertificateBuilder()
         .subject_name(subject)
-        .issuer_name(ca.subject)
-        .public_key(_signable(request.public_key()))
-        .serial_number(serial)
-        .not_valid_before(not_before)
-        .not_valid_after(not_after)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(ca=False), critical=True)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(_signable(ca.public_key())), critical=False
-        )
+        .issuer_name(issuer)
+        .public_key(public)
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        .add_extension(_usage(ca=ca), critical=True)
     )
-    return _sign(builder, signer)
+
+
+def _public(der: bytes) -> _PublicKey:
+    """Of the kinds that ``wire.keys`` knows. Raises MalformedMessage."""
+    PublicKeyHandle.from_spki(der)
+    return cast(_PublicKey, serialization.load_der_public_key(der))
+
+
+def _spki(public: Any) -> bytes:
+    der: bytes = public.public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return der
 
 
 def request_key(csr: bytes) -> PublicKeyHandle:
     """The key that a PKCS#10 request proves to hold. Raises MalformedMessage, NotAuthenticated."""
-    public = _request(csr).public_key()
-    der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return PublicKeyHandle.from_spki(der)
+    return PublicKeyHandle.from_spki(_spki(_request(csr).public_key()))
 
 
 def common_name(certificate: bytes) -> str:
@@ -107,45 +141,66 @@ def _attribute(certificate: bytes, oid: x509.ObjectIdentifier) -> str:
 
 def verify_chain(chain: Sequence[bytes], anchors: Sequence[bytes] = ()) -> PublicKeyHandle:
     """The leaf's key, when each certificate is signed by the next and every issuer may sign. ``anchors``, if
-    any: one of these certificates must be the last of the chain or have signed it. Times are not compared.
+    any: one of these certificates must be the last of the chain or have signed it. Times are not compared, and
+    extensions other than basicConstraints and keyUsage are not judged.
     Raises MalformedMessage, NotAuthenticated."""
     if not 0 < len(chain) <= CHAIN_MAX:
         raise MalformedMessage(f"a chain of {len(chain)} certificates")
-    certificates = [_certificate(der) for der in chain]
-    for depth, (one, issuer) in enumerate(pairwise(certificates)):
-        _issued(one, issuer, depth)
-    if anchors and not _anchored(certificates[-1], chain[-1], anchors, len(chain) - 1):
+    leaf = _certificate(chain[0])
+    for depth, (one, issuer) in enumerate(pairwise(chain)):
+        _issued(one, issuer, depth) if depth else _must_sign(leaf, issuer, depth)
+    if anchors and not _anchored(chain[-1], anchors, len(chain) - 1):
         raise NotAuthenticated("chain ends in no certificate that is trusted")
-    return PublicKeyHandle.from_certificate(chain[0])
+    return PublicKeyHandle.from_spki(_spki(_certificate_key(leaf)))
 
 
-def _anchored(last: x509.Certificate, der: bytes, anchors: Sequence[bytes], depth: int) -> bool:
-    if der in anchors:
+def _anchored(last: bytes, anchors: Sequence[bytes], depth: int) -> bool:
+    if last in anchors:
         return True
     for anchor in anchors:
         try:
-            _issued(last, _certificate(anchor), depth)
+            _must_sign(_certificate(last), anchor, depth)
         except NotAuthenticated:
             continue
         return True
     return False
 
 
-def _issued(one: x509.Certificate, issuer: x509.Certificate, depth: int) -> None:
+@lru_cache(maxsize=1024)
+def _issued(one: bytes, issuer: bytes, depth: int) -> None:
+    """One link above the leaf: the same for every device of a factory, so it is verified once."""
+    _must_sign(_certificate(one), issuer, depth)
+
+
+def _must_sign(one: x509.Certificate, issuer: bytes, depth: int) -> None:
     """``depth``: how many certificates below ``issuer`` are CAs themselves (RFC 5280 section 4.2.1.9)."""
+    certificate, longest = _issuer(issuer)
+    if longest is not None and depth > longest:
+        raise NotAuthenticated("chain is longer than its CA allows")
     try:
-        one.verify_directly_issued_by(issuer)
+        one.verify_directly_issued_by(certificate)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         raise NotAuthenticated("a certificate is not signed by the next one") from None
-    constraints = _extension(issuer, x509.BasicConstraints)
-    if constraints is not None:
-        if not constraints.ca:
-            raise NotAuthenticated("a certificate that signs others is no CA's")
-        if constraints.path_length is not None and depth > constraints.path_length:
-            raise NotAuthenticated("chain is longer than its CA allows")
-    usage = _extension(issuer, x509.KeyUsage)
+
+
+@lru_cache(maxsize=256)
+def _issuer(der: bytes) -> tuple[x509.Certificate, int | None]:
+    """A certificate that may sign others, and its pathLenConstraint. An old one without the extensions may."""
+    certificate = _certificate(der)
+    constraints = _extension(certificate, x509.BasicConstraints)
+    if constraints is not None and not constraints.ca:
+        raise NotAuthenticated("a certificate that signs others is no CA's")
+    usage = _extension(certificate, x509.KeyUsage)
     if usage is not None and not usage.key_cert_sign:
         raise NotAuthenticated("a certificate that signs others may not")
+    return certificate, None if constraints is None else constraints.path_length
+
+
+def _certificate_key(certificate: x509.Certificate) -> Any:
+    try:
+        return certificate.public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise MalformedMessage("a certificate with a key of a kind that is not supported") from None
 
 
 def _extension(certificate: x509.Certificate, kind: Any) -> Any:
@@ -172,19 +227,13 @@ def _request(csr: bytes) -> x509.CertificateSigningRequest:
     try:
         request = x509.load_der_x509_csr(csr)
         sound = request.is_signature_valid
-        _signable(request.public_key())
+        _public(_spki(request.public_key()))
         request.subject.rfc4514_string()
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):
         raise MalformedMessage("not a certificate request") from None
     if not sound:
         raise NotAuthenticated("certificate request is not signed by its own key")
     return request
-
-
-def _signable(public: object) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey:
-    if not isinstance(public, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
-        raise MalformedMessage("a public key of a kind that is not supported")
-    return public
 
 
 def _usage(*, ca: bool) -> x509.KeyUsage:
@@ -209,10 +258,7 @@ def _sign(builder: x509.CertificateBuilder, signer: Signer) -> bytes:
         key = signer.private_key
     else:
         key = _TokenEcKey(signer) if kind.is_ec else _TokenRsaKey(signer)
-    try:
-        return builder.sign(key, digest).public_bytes(serialization.Encoding.DER)
-    except (ValueError, TypeError) as error:
-        raise LocalError(f"certificate cannot be signed: {error}") from error
+    return builder.sign(key, digest).public_bytes(serialization.Encoding.DER)
 
 
 class _TokenKey:
