@@ -103,7 +103,7 @@ def done(state: OwnerState, body: bytes, facts: OwnerFacts, env: Env) -> Outcome
     failed = thaw(OwnerModules, state.modules).failed
     sealed_reply = sealed(after, reply, env)
     after = replace(
-        _finished(after, state.results, env),
+        _finished(without_run(after), state.results, env),
         stage=int(MessageType.TO2_DONE),
         replaced_by=following.locator if following else "",
     )
@@ -186,9 +186,7 @@ def _next_session(state: OwnerState, facts: OwnerFacts) -> NextSession | None:
 
 
 def _finished(state: OwnerState, rows: tuple[ResultRow, ...], env: Env) -> OwnerState:
-    return replace(
-        without_run(state), runs=state.runs + 1, finished_at=seconds(env), finished=rows, replaced_by=""
-    )
+    return replace(state, runs=state.runs + 1, finished_at=seconds(env), finished=rows, replaced_by="")
 
 
 def _with_results(rows: tuple[ResultRow, ...], results: Iterable[ActionResult]) -> tuple[ResultRow, ...]:
