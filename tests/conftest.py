@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from typing import Any
 
 import pytest
 import structlog
+
+from tests import fdo_matrix
 
 # Through the standard library, whose records pytest takes as they come; structlog's own default keeps the stream
 # that the first test to log was captured with, and that one is closed when the test ends.
@@ -28,3 +31,13 @@ def need(program: str) -> str:
 def find_peer():
     """``find_peer("eapol_test")`` is the path of a foreign program."""
     return need
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Pages that a run can write."""
+    fdo_matrix.add_option(parser)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Grids of what worked with foreign peers."""
+    fdo_matrix.summarize(terminalreporter, config.getoption("--fdo-matrix"))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
+from tests.fdo_matrix import Grid, noter
 from tests.go_peer import GoMissing, GoPeer, go_peer
 
 
@@ -21,3 +23,9 @@ def go_fdo() -> Iterator[GoPeer]:
         pytest.skip(str(error))
     yield peer
     peer.close()
+
+
+@pytest.fixture
+def grid(record_property: Callable[[str, Any], None]) -> Grid:
+    """``grid(table, row, column)`` makes this test a cell of the interoperability matrix."""
+    return noter(record_property)
