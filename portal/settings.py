@@ -73,6 +73,12 @@ class Environment(BaseSettings):
         default=50.0, gt=0, description="New strangers a second from one address"
     )
     strangers_burst: int = Field(default=2_000, ge=1, description="New strangers at once from one address")
+    fdo_per_second: float = Field(
+        default=200.0, gt=0, description="FDO: conversations begun a second from one address"
+    )
+    fdo_burst: int = Field(default=2_000, ge=1, description="FDO: conversations begun at once from one address")
+    fdo_guid_per_minute: float = Field(default=20.0, gt=0, description="FDO: of one GUID a minute, TO1 and TO2 each")
+    fdo_guid_burst: int = Field(default=30, ge=1, description="FDO: of one GUID at once, TO1 and TO2 each")
     synchronous_full: bool = Field(default=False, description="SQLite: survive power loss, at half the speed")
     log_level: str = Field(
         default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR"
@@ -339,6 +345,8 @@ LOG_LEVEL, LOG_JSON = ENV.log_level, ENV.log_json
 WEB_THREADS = ENV.web_threads
 STRANGERS_MAX = ENV.strangers_max
 STRANGERS_PER_SECOND, STRANGERS_BURST = ENV.strangers_per_second, ENV.strangers_burst
+FDO_PER_SECOND, FDO_BURST = ENV.fdo_per_second, ENV.fdo_burst
+FDO_GUID_PER_MINUTE, FDO_GUID_BURST = ENV.fdo_guid_per_minute, ENV.fdo_guid_burst
 SILENCED_SYSTEM_CHECKS: list[str] = []
 SERVER_URL = (PORTAL_URL if HTTPS else DEVICES_URL or "https://localhost:8443") + "/n"
 """What devices put into their code; RFC 9140 appendix D wants https and at most 60 characters."""

@@ -1,4 +1,4 @@
-"""What the doors keep in memory: organizations, realms, access points and plans, by one revision number.
+"""What the doors keep in memory: organizations, realms, access points, plans and keys, by one revision number.
 
 A device message reads its own session row and nothing else; everything that changes slowly is here. A
 thread looks at the revision twice a second and loads again when it has moved.
@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 from django.db import DatabaseError, close_old_connections
 
+from bootstrap.bindings.fdo.policy import NOTHING, FdoPolicy, load_policies
 from bootstrap.errors import LocalError
 from devices.models import AccessPoint, Organization, Plan, Realm, Revision
 from devices.services.access import access_point_secret
@@ -83,6 +84,12 @@ class Snapshot:
     plans: dict[int, PlanEntry] = field(default_factory=dict)
     default_plans: dict[int, PlanEntry] = field(default_factory=dict)
     """By organization."""
+    fdo: dict[int, FdoPolicy] = field(default_factory=dict)
+    """By organization."""
+    di_stations: dict[str, int] = field(default_factory=dict, repr=False)
+    """Organization by the name of its DI path."""
+    di_default: int | None = None
+    """Whose devices are that use no station's path."""
 
     def policy(self, organization_id: int | None) -> OrganizationPolicy:
         """The organization's policy, or everybody's."""
@@ -99,9 +106,18 @@ class Snapshot:
         return next((point for point in self.access_points if address in point.network), None)
 
     def plan(self, organization_id: int | None, plan_id: int | None) -> PlanEntry | None:
-        """A device's own plan, else the organization's default one."""
+        """The plan of a device or its group, else the organization's default one."""
         own = self.plans.get(plan_id) if plan_id else None
         return own or self.default_plans.get(organization_id or 0)
+
+    def fdo_policy(self, organization_id: int | None) -> FdoPolicy:
+        """What the organization does in FDO."""
+        return self.fdo.get(organization_id or 0, NOTHING)
+
+    def di_policy(self, station: str) -> FdoPolicy | None:
+        """Whose devices are initialized at this station; the empty name is the default's."""
+        owner = self.di_stations.get(station) if station else self.di_default
+        return self.fdo.get(owner) if owner is not None else None
 
 
 def load_snapshot(revision: int) -> Snapshot:
@@ -143,6 +159,7 @@ def load_snapshot(revision: int) -> Snapshot:
         tuple(sorted(points, key=lambda point: point.network.prefixlen, reverse=True)),
         plans,
         {organization: plans[plan] for organization, plan in defaults.items() if plan in plans},
+        *load_policies(),
     )
 
 

@@ -2,6 +2,7 @@
 
 ``/eap``        EAP over HTTP, our own profile (docs/reference/eap-over-http.md)
 ``/provision``  the plan, end-to-end protected (docs/reference/provisioning.md)
+``/fdo``        FIDO Device Onboard 1.1; ``/di/<station>/fdo`` for DI of one organization (docs/reference/fdo.md)
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import structlog
 
 from bootstrap.contract import Handle, Inbound, PeerTLS, Reply, Verdict, Via
+from bootstrap.doors import fdo
 from bootstrap.errors import (
     LocalError,
     MalformedMessage,
@@ -24,6 +26,7 @@ from bootstrap.errors import (
     UnexpectedMessage,
     UnknownDevice,
 )
+from bootstrap.protocols.fdo.constants import InvalidToken, MessageType
 from bootstrap.protocols.provisioning.constants import MAX_REQUEST_LENGTH
 
 Scope = MutableMapping[str, Any]
@@ -49,12 +52,13 @@ STATUS: dict[type[PeerError], int] = {
 }
 _CLOSE = (b"connection", b"close")
 """What is left of the body is not worth reading."""
+_FDO_HEADERS = ((b"content-type", fdo.MEDIA_TYPE.encode()), (b"cache-control", b"no-store"))
 log = structlog.get_logger(__name__)
 
 
 def is_device_path(path: str) -> bool:
     """Whether this door answers the path."""
-    return path == "/eap" or path.startswith(("/eap/", "/provision/"))
+    return path.startswith(("/fdo/", "/eap/", "/provision/", "/di/")) or path == "/eap"
 
 
 class HttpDoor:
@@ -68,7 +72,9 @@ class HttpDoor:
         try:
             if scope["method"] != "POST":
                 raise _Refused(405, b"POST only\n", (b"allow", b"POST"))
-            if path.startswith("/provision/"):
+            if path.startswith(("/fdo/", "/di/")):
+                await self._fdo(scope, receive, send, path)
+            elif path.startswith("/provision/"):
                 await self._provision(scope, receive, send, path.removeprefix("/provision/"))
             else:
                 await self._eap(scope, receive, send, path.removeprefix("/eap").lstrip("/"))
@@ -108,6 +114,29 @@ class HttpDoor:
             send, 200, reply.body, [(b"content-type", (reply.media_type or PROVISION_TYPE).encode())]
         )
 
+    async def _fdo(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
+        """Every answer of ours is 200, or 500 with message 255: peers take no other status."""
+        route = fdo.route_of(path)
+        if route is None:
+            raise _Refused(404, b"no such message\n", _CLOSE)
+        source, token = _source(scope), _bearer(scope)
+        if token is None:
+            await _fdo_answer(send, fdo.refusal(InvalidToken("token too long"), route.number, source), _CLOSE)
+            return
+        try:
+            body = await _body(scope, receive, fdo.body_max(route.number))
+        except _Refused as refused:
+            error = MalformedMessage(refused.text.decode().strip())
+            await _fdo_answer(send, fdo.refusal(error, route.number, source), _CLOSE)
+            return
+        inbound = _inbound(scope, body, token=token, operation=fdo.operation_of(route))
+        try:
+            done = await fdo.answer(self._handle, route, inbound)
+        except Exception as crash:
+            log.exception("http.crashed", path=_shown(path))
+            done = fdo.refusal(crash, route.number, source)
+        await _fdo_answer(send, done)
+
     async def _peer_error(self, send: Send, scope: Scope, error: PeerError) -> None:
         log.warning(
             "http.refused",
@@ -133,6 +162,27 @@ class _Refused(Exception):
     def __init__(self, status: int, text: bytes, *headers: tuple[bytes, bytes]) -> None:
         super().__init__(status)
         self.status, self.text, self.headers = status, text, headers
+
+
+def _bearer(scope: Scope) -> str | None:
+    """The token of ``Authorization: Bearer``, empty without one; None when it is too long for ours."""
+    given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    if len(given) > fdo.TOKEN_MAX_LENGTH:
+        return None
+    scheme, _space, token = given.decode("latin-1").strip().rpartition(" ")
+    return token.strip() if scheme.strip().lower() in ("bearer", "") else ""
+
+
+async def _fdo_answer(send: Send, done: fdo.Answer, *extra: tuple[bytes, bytes]) -> None:
+    refused = done.number == MessageType.ERROR and bool(done.body)
+    headers = [*_FDO_HEADERS, (b"content-length", b"%d" % len(done.body)), *extra]
+    headers.append((b"message-type", b"%d" % done.number))
+    if done.token:
+        headers.append((b"authorization", b"Bearer " + done.token.encode()))
+    if done.retry_after_seconds:
+        headers.append((b"retry-after", b"%d" % done.retry_after_seconds))
+    await send({"type": "http.response.start", "status": 500 if refused else 200, "headers": headers})
+    await send({"type": "http.response.body", "body": done.body})
 
 
 def _verdict(reply: Reply) -> bytes:
@@ -186,8 +236,11 @@ def _source(scope: Scope) -> str:
 
 
 def _shown(path: str) -> str:
-    """The path without the conversation's token, for logs."""
-    return "/eap/…" if path.startswith("/eap/") else path[:80]
+    """The path without the conversation's token or the station's name, for logs."""
+    for secret in ("/eap/", "/di/"):
+        if path.startswith(secret):
+            return f"{secret}…"
+    return path[:80]
 
 
 async def _answer(

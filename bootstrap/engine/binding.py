@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from bootstrap.contract import Env, Inbound, Outcome, Reply
 from bootstrap.engine.store.contract import Record
+from bootstrap.errors import UnknownDevice
 from devices.services.progress import Progress
 
 
@@ -33,6 +34,11 @@ class Received:
     """Something better than its address speaks for this stranger (a station's own path, a proof that was
     checked already): the limit on strangers does not count it."""
     organization_id: int | None = None
+    """Owner of the way it comes in; a session that nobody has claimed is that one's guest."""
+    is_guest: bool = True
+    """False: the session keeps its organization, whichever way this message came in."""
+    unknown: type[UnknownDevice] = UnknownDevice
+    """What to raise when there is no such session."""
 
 
 @dataclass(frozen=True, slots=True)

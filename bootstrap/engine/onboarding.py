@@ -21,8 +21,11 @@ from bootstrap.engine import envelope
 from bootstrap.engine.events import event_write
 from bootstrap.engine.models import Session
 from bootstrap.protocols import provisioning
+from bootstrap.protocols.fdo.constants import MessageType
+from bootstrap.protocols.fdo.server.state import PHASES
 from bootstrap.wire.frozen import thaw
 from devices.models import Claim, Device, DeviceState, Onboarding, OnboardingStep
+from devices.selectors.devices import plan_of
 from devices.services.plans import FDO_KINDS
 from devices.services.progress import FINAL, Progress, device_progress
 
@@ -193,11 +196,11 @@ def _fdo(onboarding: Onboarding) -> bool:
     session = _newest_to2(onboarding.device)
     if session is None:
         return False
-    if session.milestone in BOOTSTRAPPED:
-        if onboarding.step == OnboardingStep.PROVISION:
+    under_way = session.phase != PHASES[MessageType.TO2_DONE]
+    if session.milestone in BOOTSTRAPPED or under_way:
+        if onboarding.step == OnboardingStep.PROVISION or onboarding.device.state != DeviceState.ONBOARDING:
             return False
-        if onboarding.device.state == DeviceState.ONBOARDING:
-            onboarding.started_at, onboarding.finished_at = onboarding.device.state_since, None
+        onboarding.started_at, onboarding.finished_at = onboarding.device.state_since, None
         return _move(onboarding, OnboardingStep.PROVISION)
     if session.milestone == Milestone.STUCK.value:
         onboarding.step, onboarding.due_at = OnboardingStep.PROVISION, None
@@ -350,8 +353,7 @@ def _reported(device: Device, state: provisioning.ProvisioningState) -> list[dic
 
 
 def _plan_items(device: Device) -> list[dict[str, object]]:
-    grouped = device.group.plan if device.group else None
-    plan = device.plan or grouped or device.organization.plans.filter(is_default=True).first()
+    plan = plan_of(device)
     return plan.current.items if plan and plan.current else []
 
 

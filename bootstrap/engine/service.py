@@ -57,7 +57,7 @@ class Engine:
             found = self._store.load(binding.protocol, token=token, locator=received.locator)
             if found is None:
                 if not received.may_open:
-                    raise UnknownDevice(f"{binding.protocol}: no such session")
+                    raise received.unknown(f"{binding.protocol}: no such session")
                 if not admitted:
                     self._admission.admit(inbound.source)
                     admitted = True
@@ -199,7 +199,7 @@ def _heard(seen: Record, turn: Turn, env: Env) -> dict[str, Any]:
     if turn.inbound is None or turn.reply is None:
         return {}
     return {
-        "token": token_digest(turn.reply.token),
+        "token": token_digest(turn.reply.token) or seen.token,
         "via": turn.inbound.via.value,
         "source": turn.inbound.source,
         "messages": seen.messages + 1,
@@ -235,7 +235,8 @@ def _trace(note: Note) -> bytes | None:
 
 def _guest(found: Record, received: Received) -> Record:
     """A session that nobody has claimed yet is a guest of whoever owns the way it comes in now."""
-    if found.device_id is not None or found.organization_id == received.organization_id:
+    stays = found.device_id is not None or not received.is_guest
+    if stays or found.organization_id == received.organization_id:
         return found
     return replace(found, organization_id=received.organization_id)
 

@@ -13,6 +13,9 @@ from bootstrap.engine.admission import source_key
 from bootstrap.engine.models import Session
 
 BATCH = 500
+UNBIDDEN = ("eap-noob",)
+"""Protocols that let anybody open a session. Other sessions without a device were let in for a reason: they end with
+their own time, and no flood makes them end sooner."""
 
 
 class _Stranger(NamedTuple):
@@ -35,11 +38,12 @@ def strangers_trim(limit: int, now: datetime) -> int:
     Every network may keep as many as every other; the crowded ones give what is above that. Within a network
     those go first that never came back, then the longest silent.
     """
-    excess = Session.objects.filter(device=None).count() - limit
+    excess = Session.objects.filter(device=None, protocol__in=UNBIDDEN).count() - limit
     if excess <= 0:
         return 0
     networks: dict[str, list[_Stranger]] = defaultdict(list)
-    for source, messages, seen_at, pk in _loose(now).values_list("source", "messages", "seen_at", "pk"):
+    crowd = _loose(now).filter(protocol__in=UNBIDDEN)
+    for source, messages, seen_at, pk in crowd.values_list("source", "messages", "seen_at", "pk"):
         networks[source_key(source)].append(_Stranger(messages, seen_at, pk))
     victims = _victims(list(networks.values()), excess)
     batches = [victims[start : start + BATCH] for start in range(0, len(victims), BATCH)]
