@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -103,3 +105,56 @@ def test_nothing_of_a_private_key_is_in_its_repr():
 def test_any_map_is_a_key_or_malformed(item: dict[int, object]):
     with contextlib.suppress(MalformedMessage):
         decode_key(item, need_type=False)
+
+
+RFC_6979_P384 = PublicKeyHandle.from_xy(  # RFC 6979 appendix A.2.6
+    KeyKind.P384,
+    bytes.fromhex(
+        "ec3a4e415b4e19a4568618029f427fa5da9a8bc4ae92e02e06aae5286b300c64def8f0ea9055866064a254515480bc13"
+    ),
+    bytes.fromhex(
+        "8015d9b72d7d57244ea8ef9ac0c621896708a59367f9dfb9f54ca84b3f1c9db1288b231c3ae0d4fe7344fd2533264720"
+    ),
+)
+SAMPLE = bytes.fromhex(
+    "94edbb92a5ecb8aad4736e56c691916b3f88140666ce9fa73d64c4ea95ad133c81a648152e44acf96e36dd1e80fabe46"
+    "99ef4aeb15f178cea1fe40db2603138f130e740a19624526203b6351d0a3a94fa329c145786e679e7b82c71a38628ac8"
+)
+
+
+def test_the_signature_of_rfc_6979_is_an_es384_signature():
+    RFC_6979_P384.verify(ES384, b"sample", SAMPLE)
+    for signature in (SAMPLE[48:] + SAMPLE[:48], SAMPLE[:95], b"", bytes(96), b"\xff" * 96):
+        with pytest.raises(NotAuthenticated):
+            RFC_6979_P384.verify(ES384, b"sample", signature)
+
+
+def test_an_exponent_as_long_as_the_modulus_is_refused():
+    modulus, _exponent = SIGNERS[KeyKind.RSA2048].public.ne()
+    slow = rsa.RSAPublicNumbers(int.from_bytes(modulus, "big") - 2, int.from_bytes(modulus, "big"))
+    der = slow.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    with pytest.raises(MalformedMessage):
+        PublicKeyHandle.from_spki(der)
+
+
+@given(st.binary(max_size=400), st.binary(max_size=12))
+def test_any_numbers_are_an_rsa_key_or_malformed(n: bytes, e: bytes):
+    with pytest.raises(MalformedMessage):
+        PublicKeyHandle.from_rsa(n, e)
+
+
+@given(st.sampled_from([KeyKind.P256, KeyKind.P384]), st.binary(max_size=60), st.binary(max_size=60))
+def test_any_coordinates_are_a_point_or_malformed(kind: KeyKind, x: bytes, y: bytes):
+    with pytest.raises(MalformedMessage):
+        PublicKeyHandle.from_xy(kind, x, y)
+
+
+@given(st.sampled_from(list(KeyKind)), st.integers(0, 10_000))
+def test_a_key_with_a_flipped_bit_is_another_key_or_malformed(kind: KeyKind, position: int):
+    """In the number itself, that is: SEC 1 has a hybrid form, one bit away, of the same point."""
+    der = bytearray(SIGNERS[kind].public.der)
+    der[-1 - position // 8 % 64] ^= 1 << position % 8
+    with contextlib.suppress(MalformedMessage):
+        assert PublicKeyHandle.from_spki(bytes(der)) != SIGNERS[kind].public

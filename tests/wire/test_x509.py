@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootstrap.errors import MalformedMessage, NotAuthenticated
+from bootstrap.errors import LocalError, MalformedMessage, NotAuthenticated
 from bootstrap.wire.keys import KeyKind, PublicKeyHandle, SoftSigner
 from bootstrap.wire.x509 import (
     common_name,
@@ -24,6 +25,7 @@ from bootstrap.wire.x509 import (
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 LATER = NOW + timedelta(days=10950)
+BEFORE = NOW - timedelta(days=1)
 
 
 class OnlySigns:
@@ -97,3 +99,129 @@ def test_any_octets_end_in_malformed_message(octets: bytes):
     for read in (common_name, request_key, PublicKeyHandle.from_certificate, PublicKeyHandle.from_spki):
         with pytest.raises(MalformedMessage):
             read(octets)
+
+
+def signed(subject: str, key: SoftSigner, issuer: str, by: SoftSigner, *extensions) -> bytes:
+    """Any certificate, good or bad."""
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
+        .public_key(key.private_key.public_key())
+        .serial_number(1)
+        .not_valid_before(NOW)
+        .not_valid_after(LATER)
+    )
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=True)
+    return builder.sign(by.private_key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+ROOT, MIDDLE, LEAF = (SoftSigner.generate(KeyKind.P256) for _ in range(3))
+LEAF_DER = signed("leaf", LEAF, "middle", MIDDLE)
+
+
+def ca(path_length: int | None = None) -> x509.BasicConstraints:
+    return x509.BasicConstraints(ca=True, path_length=path_length)
+
+
+def test_a_chain_as_long_as_its_ca_allows_verifies_and_a_longer_one_does_not():
+    middle = signed("middle", MIDDLE, "root", ROOT, ca(0))
+    for longest, allowed in ((None, True), (1, True), (0, False)):
+        chain = [LEAF_DER, middle, signed("root", ROOT, "root", ROOT, ca(longest))]
+        for _again in range(2):
+            if allowed:
+                assert verify_chain(chain) == LEAF.public
+            else:
+                with pytest.raises(NotAuthenticated):
+                    verify_chain(chain)
+
+
+def test_an_issuer_without_extensions_may_sign_and_one_that_says_no_may_not():
+    root = signed("root", ROOT, "root", ROOT)
+    assert verify_chain([LEAF_DER, signed("middle", MIDDLE, "root", ROOT), root]) == LEAF.public
+    usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
+    for extension in (x509.BasicConstraints(ca=False, path_length=None), usage):
+        with pytest.raises(NotAuthenticated):
+            verify_chain([LEAF_DER, signed("middle", MIDDLE, "root", ROOT, extension), root])
+
+
+def test_the_right_name_with_another_key_issues_nothing():
+    with pytest.raises(NotAuthenticated):
+        verify_chain([LEAF_DER, signed("middle", ROOT, "middle", ROOT, ca())])
+    with pytest.raises(NotAuthenticated):
+        verify_chain([LEAF_DER, signed("center", MIDDLE, "center", MIDDLE, ca())])
+
+
+SHA1_LEAF = bytes.fromhex(
+    "3082010c3081b5020107300906072a8648ce3d04013011310f300d06035504030c064f6c642043413020170d323631313233"
+    "3031323534355a180f32303536313131353031323534355a30153113301106035504030c0a6f6c6420646576696365305930"
+    "1306072a8648ce3d020106082a8648ce3d03010703420004205950e0dadc03292a20a0f2451c72dffab267d0fc108a44b25b"
+    "4ddff3b53f57daf203ff8d4c7e56a73ca9a70aacd42b7f87767e0efcf8822ab22aaa375ab2e0300906072a8648ce3d040103"
+    "4700304402202f5eb605ffc901e8485a9e6be4f32fe3c7298de43aa36623f849a044270926ad02204ab3ba46fcca13c9bc02"
+    "673194cb10d2777f67755c3bffcbd013fb748daed733"
+)
+SHA1_CA = bytes.fromhex(
+    "308201793082011fa0030201020214767ec9eda2c35766f238794c45f32bdca15835bc300a06082a8648ce3d040302301131"
+    "0f300d06035504030c064f6c642043413020170d3236313132333031323534355a180f32303536313131353031323534355a"
+    "3011310f300d06035504030c064f6c642043413059301306072a8648ce3d020106082a8648ce3d03010703420004f153b99e"
+    "921da1017a21c6e7febcb2574f09c3356596ae1d15d42bc4d10ee86da18a18c8efdbb412f87e1f00992a3207dd265f630061"
+    "e899e90d74922158ac81a3533051301d0603551d0e0416041480f921098268de90ec654ad342e3e47c4ef03d11301f060355"
+    "1d2304183016801480f921098268de90ec654ad342e3e47c4ef03d11300f0603551d130101ff040530030101ff300a06082a"
+    "8648ce3d040302034800304502207509714c7847a9ff495dfca6e0eebfa8c6d24d802cae673f2b78be11ad11019f022100c6"
+    "08d6d454b644e44c378847a7c1ca3b525274517cdefd5370bfd681d65a79b2"
+)
+
+
+def test_a_certificate_signed_over_sha_1_is_refused():
+    """Both made with openssl; the CA's own signature is over SHA-256."""
+    assert common_name(SHA1_LEAF) == "old device"
+    with pytest.raises(NotAuthenticated):
+        verify_chain([SHA1_LEAF, SHA1_CA])
+
+
+@given(st.integers(0, 100_000))
+def test_no_bit_of_a_device_certificate_may_change(position: int):
+    changed = bytearray(LEAF_DER)
+    changed[position // 8 % len(changed)] ^= 1 << position % 8
+    with pytest.raises((MalformedMessage, NotAuthenticated)):
+        verify_chain([bytes(changed), signed("middle", MIDDLE, "middle", MIDDLE, ca())])
+
+
+@given(st.integers(0, 100_000))
+def test_a_request_with_a_flipped_bit_gets_no_certificate(position: int):
+    changed = bytearray(REQUEST)
+    changed[position // 8 % len(changed)] ^= 1 << position % 8
+    with pytest.raises((MalformedMessage, NotAuthenticated)):
+        issue_device_certificate(bytes(changed), ROOT, ROOT_DER, 1, NOW, LATER)
+
+
+REQUEST = request(LEAF)
+ROOT_DER = self_signed_ca(ROOT, "Root", NOW, 30)
+
+
+def test_our_own_mistakes_are_local_errors():
+    for signer, serial, until in (
+        (MIDDLE, 1, LATER),
+        (ROOT, 0, LATER),
+        (ROOT, 1 << 200, LATER),
+        (ROOT, 1, BEFORE),
+    ):
+        with pytest.raises(LocalError):
+            issue_device_certificate(REQUEST, signer, ROOT_DER, serial, NOW, until)
+
+
+def test_a_request_for_a_key_that_no_protocol_knows_is_malformed():
+    key = ec.generate_private_key(ec.SECP521R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "x")])
+    built = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA512())
+    with pytest.raises(MalformedMessage):
+        request_key(built.public_bytes(serialization.Encoding.DER))
+
+
+def test_a_certificate_of_an_unknown_version_is_malformed():
+    odd = LEAF_DER.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020109"), 1)
+    assert odd != LEAF_DER
+    for read in (common_name, PublicKeyHandle.from_certificate):
+        with pytest.raises(MalformedMessage):
+            read(odd)
