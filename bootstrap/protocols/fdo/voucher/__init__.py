@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .checks import expected_hash_type, verify
+from .doctor import lint, serial_of
 from .model import Entry, OvHeader, Voucher
 from .problems import CODES, VoucherMalformed, VoucherProblem, fix, sentence
 from .transfer import (
@@ -27,10 +28,12 @@ __all__ = [
     "expected_hash_type",
     "extend",
     "fix",
+    "lint",
     "new_header",
     "new_voucher",
     "replacement",
     "replacement_header",
     "sentence",
+    "serial_of",
     "verify",
 ]

@@ -16,6 +16,7 @@ from ..constants import PROTOCOL_VERSION
 from ..crypto.hashes import HashType, digest, hash_type_of, hmac_type_of, same
 from ..primitives import Hash
 from ..public_key import PublicKey
+from ..rendezvous import RvInfo
 from .model import Entry, Voucher
 from .problems import VoucherMalformed, VoucherProblem
 
@@ -65,6 +66,10 @@ def _verify_header(voucher: Voucher) -> None:
         raise VoucherProblem("VCH-102", f"the header says {voucher.header.version}")
     if voucher.hmac.type not in (HashType.HMAC_SHA256, HashType.HMAC_SHA384):
         raise VoucherProblem("VCH-105", f"hashtype {voucher.hmac.type}")
+    try:
+        RvInfo.decode(voucher.rvinfo)
+    except MalformedMessage as error:
+        raise VoucherMalformed("VCH-122", str(error)) from None
     key = voucher.header.manufacturer_key
     _usable(key, None)
     try:

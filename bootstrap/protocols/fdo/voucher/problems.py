@@ -91,6 +91,10 @@ CODES: dict[str, tuple[str, str]] = {
         "The header, or the device's HMAC over it, was changed after the first transfer.",
         "Ask whoever sold the device for the voucher as it was.",
     ),
+    "VCH-122": (
+        "The rendezvous information in the voucher cannot be read.",
+        "Ask the manufacturer for a voucher with rendezvous information as the specification has it.",
+    ),
     "VCH-151": (
         "The file holds too many vouchers.",
         "Divide it: one upload takes 1,000,000 vouchers.",
