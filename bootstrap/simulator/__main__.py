@@ -13,6 +13,7 @@ import structlog
 
 from bootstrap.errors import LocalError
 from bootstrap.simulator import eap_noob
+from bootstrap.simulator.fdo import command as fdo
 from bootstrap.simulator.progress import JsonProgress, Progress, TextProgress
 from bootstrap.simulator.summary import Summary
 
@@ -30,12 +31,15 @@ class Subcommand(NamedTuple):
     check: Callable[[argparse.Namespace], None]
     """Raises LocalError for options that do not go together."""
     run: Callable[[argparse.Namespace, Progress], Awaitable[Summary]]
+    has_via: bool = True
+    """Whether a URL says where to go and how; else the protocol has options of its own for that."""
 
 
 PROTOCOLS: dict[str, Subcommand] = {
     "eap-noob": Subcommand(
         eap_noob.HELP, eap_noob.EXAMPLES, eap_noob.add_arguments, eap_noob.check, eap_noob.run
     ),
+    "fdo": Subcommand(fdo.HELP, fdo.EXAMPLES, fdo.add_arguments, fdo.check, fdo.run, has_via=False),
 }
 """A new protocol is one file with these names, and one line here."""
 
@@ -75,19 +79,24 @@ def _parser() -> argparse.ArgumentParser:
             epilog=protocol.examples,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        if protocol.has_via:
+            _add_via(subparser)
         _add_common_arguments(subparser)
         protocol.add_arguments(subparser)
     return parser
 
 
-def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add(
+def _add_via(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--via",
         required=True,
         metavar="URL",
         help="https://, http://, coap:// or radius://HOST:PORT?secret=S",
     )
+
+
+def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add("--count", type=int, default=1, metavar="N", help="devices (default 1)")
     add(
         "--rate",

@@ -63,7 +63,7 @@ class Surroundings:
     """What all devices of a run share."""
 
     ways: Ways
-    store: Store
+    store: Store[Memory]
     progress: Progress
     person: Person | None = None
     provision_url: str = ""

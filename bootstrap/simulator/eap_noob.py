@@ -23,7 +23,7 @@ from bootstrap.simulator.device import EapNoobDevice, Surroundings
 from bootstrap.simulator.fleet import run_fleet
 from bootstrap.simulator.person import Person
 from bootstrap.simulator.progress import Progress
-from bootstrap.simulator.store import Store
+from bootstrap.simulator.store import Memory, Store
 from bootstrap.simulator.summary import Summary
 from bootstrap.simulator.transport import Faults
 from bootstrap.simulator.ways import SCHEMES, Ways
@@ -128,7 +128,7 @@ def _peer_info(serial: str, options: argparse.Namespace) -> str:
 
 
 @contextmanager
-def _store(folder: str) -> Iterator[Store]:
+def _store(folder: str) -> Iterator[Store[Memory]]:
     """``--state``, or a folder that is gone when the run is over."""
     if folder:
         yield Store(Path(folder))

@@ -32,10 +32,14 @@ class SimulatedDevice(Protocol):
 
 
 async def run_fleet(
-    devices: Sequence[SimulatedDevice], rate: float, timeout_seconds: float, progress: Progress
+    devices: Sequence[SimulatedDevice],
+    rate: float,
+    timeout_seconds: float,
+    progress: Progress,
+    goal: str = "onboarded",
 ) -> Summary:
     """Run every device to its end; ``rate`` devices start per second. Never raises: the summary tells."""
-    summary = Summary(len(devices))
+    summary = Summary(len(devices), goal)
     tasks = [
         asyncio.create_task(_run(device, number / rate, timeout_seconds, progress, summary))
         for number, device in enumerate(devices)
@@ -69,7 +73,7 @@ async def _run(
     else:
         seconds = time.monotonic() - start
         summary.seconds.append(seconds)
-        progress.event("onboarded", device.serial, seconds=round(seconds, 3))
+        progress.event(summary.goal, device.serial, seconds=round(seconds, 3))
         return
     summary.failed[reason] += 1
     progress.event("failed", device.serial, reason=reason)

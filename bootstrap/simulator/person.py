@@ -38,6 +38,15 @@ class Person:
             answer = await self._post({"code": code, "merge": True})
         _check(answer)
 
+    async def claim_when_known(self, code: str) -> None:
+        """Like ``claim``, for a device that its maker is just about to announce. Raises Stopped."""
+        for _attempt in range(TRIES):
+            answer = await self._post({"code": code})
+            if answer.status_code != 404:
+                break
+            await asyncio.sleep(0.5)
+        _check(answer)
+
     async def code_for(self, serial: str) -> str:
         """The code that the device with this printed serial shall read. Raises Stopped."""
         request: dict[str, Any] = {"serial": serial, "direction": "server-to-device"}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote
+from typing import Any, Generic, TypeVar, cast
+from urllib.parse import quote, unquote
 
 from bootstrap.wire.frozen import freeze, thaw
 
@@ -28,22 +29,26 @@ class Memory:
     """The server acknowledged ``results``."""
 
 
-class Store:
+M = TypeVar("M")
+
+
+class Store(Generic[M]):
     """One folder for any number of devices: ``<serial>.state``, and what a plan wrote under ``<serial>/``."""
 
-    def __init__(self, folder: Path, durable: bool = True) -> None:
+    def __init__(self, folder: Path, durable: bool = True, *, kind: type[Any] = Memory) -> None:
         self._folder = folder
         self._durable = durable
+        self._kind = kind
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def load(self, serial: str) -> Memory | None:
+    def load(self, serial: str) -> M | None:
         """What the device remembers; None for one never switched on. Raises LocalError if unreadable."""
         try:
-            return thaw(Memory, self._file(serial).read_bytes())
+            return cast(M, thaw(self._kind, self._file(serial).read_bytes()))
         except FileNotFoundError:
             return None
 
-    def save(self, serial: str, memory: Memory) -> None:
+    def save(self, serial: str, memory: M) -> None:
         """Replace the file in one step, mode 0600: the next start sees the old or the new one."""
         file = self._file(serial)
         new = file.with_suffix(".new")
@@ -53,6 +58,10 @@ class Store:
                 stream.flush()
                 os.fsync(stream.fileno())
         new.replace(file)
+
+    def serials(self) -> list[str]:
+        """Every device with a memory here, in order."""
+        return sorted(unquote(file.stem) for file in self._folder.glob("*.state"))
 
     def root(self, serial: str) -> Path:
         """The device's own file system."""

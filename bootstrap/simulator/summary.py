@@ -23,6 +23,8 @@ class Summary:
     """Counts of one fleet; grows while devices end."""
 
     devices: int
+    goal: str = "onboarded"
+    """What the devices were to become, in a word."""
     seconds: list[float] = field(default_factory=list)
     """From a device's start to onboarded, one per onboarded device."""
     failed: Counter[str] = field(default_factory=Counter)
@@ -42,7 +44,7 @@ class Summary:
         return json.dumps(
             {
                 "devices": self.devices,
-                "onboarded": self.onboarded,
+                self.goal: self.onboarded,
                 "failed": dict(self.failed.most_common()),
                 "p50_seconds": self.percentile(50),
                 "p95_seconds": self.percentile(95),
@@ -51,7 +53,7 @@ class Summary:
 
     def as_text(self) -> str:
         """The same for people."""
-        lines = [f"{self.onboarded} of {self.devices} onboarded"]
+        lines = [f"{self.onboarded} of {self.devices} {self.goal}"]
         if self.seconds:
             lines[0] += f", half of them within {self.percentile(50)} s, 95 % within {self.percentile(95)} s"
         lines += [f"  {count} failed: {reason}" for reason, count in self.failed.most_common()]

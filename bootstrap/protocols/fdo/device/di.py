@@ -24,6 +24,8 @@ class DiDevice:
         self._secret = secret
         self._kind = kind
         self._credential: DeviceCredential | None = None
+        self.header: OvHeader | None = None
+        """What the manufacturer sent, once it did."""
 
     def begin(self) -> Send:
         """Message 10."""
@@ -40,7 +42,7 @@ class DiDevice:
         return self._credential
 
     def _set_hmac(self, octets: bytes) -> bytes:
-        header = OvHeader.decode(octets)
+        header = self.header = OvHeader.decode(octets)
         if header.device_info != self._info.device_info:
             raise MalformedMessage("credential for a device of another kind")
         self._credential = DeviceCredential.of(header, self._secret, self._kind)
