@@ -39,7 +39,7 @@ async def run_fleet(
     goal: str = "onboarded",
 ) -> Summary:
     """Run every device to its end; ``rate`` devices start per second. Never raises: the summary tells."""
-    summary = Summary(len(devices), goal)
+    summary = Summary(len(devices), goal=goal)
     tasks = [
         asyncio.create_task(_run(device, number / rate, timeout_seconds, progress, summary))
         for number, device in enumerate(devices)

@@ -23,11 +23,11 @@ class Summary:
     """Counts of one fleet; grows while devices end."""
 
     devices: int
-    goal: str = "onboarded"
-    """What the devices were to become, in a word."""
     seconds: list[float] = field(default_factory=list)
     """From a device's start to onboarded, one per onboarded device."""
     failed: Counter[str] = field(default_factory=Counter)
+    goal: str = "onboarded"
+    """What the devices were to become, in a word."""
 
     @property
     def onboarded(self) -> int:

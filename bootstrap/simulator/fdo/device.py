@@ -150,9 +150,9 @@ class FdoDevice:
     async def _by_directive(self, target: Target) -> bool:
         """One directive of RVInfo: ask there, then the owner it names. True when onboarded."""
         if target.bypass:
-            return await self._to2(target.urls, None)
+            return await self._to2(target.url_candidates, None)
         self.phase = "asking the rendezvous server (TO1)"
-        for url in target.urls:
+        for url in target.url_candidates:
             try:
                 to1d: To1d = await self._around.http.converse(url, To1Device(self._credential, self._signer))
             except (HttpFailed, PeerError) as error:
