@@ -15,7 +15,10 @@ from bootstrap.wire.keys import KeyKind, SoftSigner
 FILE = Path(__file__).parents[2] / "vectors" / "fdo" / "go_fdo_key_exchange.json"
 VECTORS = json.loads(FILE.read_text())
 RUNS = [pytest.param(run, id=f"{run['suite']}-{run['cipher']}") for run in VECTORS["runs"]]
-OWNER = SoftSigner.generate(KeyKind.P256)
+OWNERS = {
+    suite: SoftSigner.from_pkcs8(bytes.fromhex(pkcs8)) for suite, pkcs8 in VECTORS["owner_keys"].items()
+}
+ANYBODY = SoftSigner.generate(KeyKind.P256)
 
 
 def octets(run, name):
@@ -23,11 +26,9 @@ def octets(run, name):
 
 
 def session_keys(run, dialect=Dialect.GO):
-    owner_key = VECTORS["owner_keys"].get(run["suite"])
-    signer = SoftSigner.from_pkcs8(bytes.fromhex(owner_key)) if owner_key else OWNER
-    shared = kex.owner_finish(
-        kex.KexSuite(run["suite"]), octets(run, "owner_private"), octets(run, "x_b"), signer
-    )
+    """The owner's key matters to ASYMKEX only."""
+    suite, signer = kex.KexSuite(run["suite"]), OWNERS.get(run["suite"], ANYBODY)
+    shared = kex.owner_finish(suite, octets(run, "owner_private"), octets(run, "x_b"), signer)
     return derive(CipherSuite(run["cipher"]), shared.secret, shared.context_rand, dialect)
 
 

@@ -50,10 +50,9 @@ def seal(
     if suite.is_aead:
         iv = random(_CCM_IV_LENGTH.get(suite, _GCM_IV_LENGTH))
         protected = _protected(int(suite))
-        try:
-            ciphertext = _aead(suite, keys.sek).encrypt(iv, plaintext, enc_structure(protected, b""))
-        except ValueError as error:
-            raise LocalError(f"{suite.name} cannot seal {len(plaintext)} octets") from error
+        if len(plaintext) > _most(suite):
+            raise LocalError(f"{suite.name} cannot seal {len(plaintext)} octets")
+        ciphertext = _aead(suite, keys.sek).encrypt(iv, plaintext, enc_structure(protected, b""))
         return bytes([_TAG_ENCRYPT0]) + cbor.encode([protected, {_IV: iv}, ciphertext])
     iv = random(_BLOCK)
     ciphertext = _crypt(suite, keys.sek, iv, plaintext, encrypt=True)
@@ -72,7 +71,10 @@ def open_(suite: CipherSuite, keys: SessionKeys, octets: bytes, dialect: Dialect
     outer = Mac0.decode(octets)
     if not hmac.compare_digest(outer.tag, _mac(suite, keys, outer.protected, outer.payload, dialect)):
         raise NotAuthenticated("COSE_Mac0 does not verify")
-    _protected_header, unprotected, ciphertext = _encrypt0(outer.payload)
+    protected, unprotected, ciphertext = _encrypt0(outer.payload)
+    named = _alg_of(protected) or unprotected.get(_ALG, suite)
+    if named not in (suite, _GO_ALG[suite]):  # both spellings in either header; CBC and CTR share their keys
+        raise NotAuthenticated("message names another algorithm")
     iv = unprotected.get(_IV)
     if type(iv) is not bytes or len(iv) != _BLOCK:
         raise MalformedMessage(f"IV is not {_BLOCK} octets")
@@ -99,11 +101,11 @@ def _open_aead(suite: CipherSuite, keys: SessionKeys, octets: bytes) -> bytes:
     iv = unprotected.get(_IV)
     if type(iv) is not bytes or len(iv) != _CCM_IV_LENGTH.get(suite, _GCM_IV_LENGTH):
         raise MalformedMessage("IV of the wrong length")
-    if len(ciphertext) < _TAG_LENGTH:
-        raise MalformedMessage("ciphertext is shorter than its tag")
+    if not 0 <= len(ciphertext) - _TAG_LENGTH <= _most(suite):
+        raise MalformedMessage(f"ciphertext of {len(ciphertext)} octets")
     try:
         return _aead(suite, keys.sek).decrypt(iv, ciphertext, enc_structure(protected, b""))
-    except (InvalidTag, ValueError):  # ValueError: longer than CCM's length field can say
+    except InvalidTag:
         raise NotAuthenticated("COSE_Encrypt0 does not open") from None
 
 
@@ -129,6 +131,11 @@ def _alg_of(protected: bytes) -> int | None:
     header = cbor.decode(protected, max_depth=2) if protected else {}
     value = header.get(_ALG) if type(header) is dict else None
     return value if type(value) is int else None
+
+
+def _most(suite: CipherSuite) -> int:
+    """Octets of plaintext: CCM with a 13-octet nonce has two for the length."""
+    return 0xFFFF if _CCM_IV_LENGTH.get(suite) == 13 else 1 << 30
 
 
 def _aead(suite: CipherSuite, key: bytes) -> AESGCM | AESCCM:
