@@ -13,7 +13,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from bootstrap.errors import PeerError
-from bootstrap.protocols.fdo.constants import MESSAGE_MAX_LENGTH, ErrorCode, KeyEncoding, KeyType
+from bootstrap.protocols.fdo.constants import (
+    DELAY_DEFAULT_SECONDS,
+    MESSAGE_MAX_LENGTH,
+    ErrorCode,
+    KeyEncoding,
+    KeyType,
+)
 from bootstrap.protocols.fdo.crypto.kdf import CipherSuite
 from bootstrap.protocols.fdo.crypto.kex import KexSuite, suites_for
 from bootstrap.protocols.fdo.device import (
@@ -43,7 +49,7 @@ from bootstrap.wire.keys import KeyKind, SoftSigner
 
 BACK_OFF_SECONDS = (0.3, 1.0, 2.0, 4.0, 8.0, 15.0)
 JITTER = 0.25
-"""Of a directive's delay, both ways (FDO 1.1 section 3.7)."""
+"""Of a directive's delay, both ways (FDO 1.1 section 3.7). One that names none is left to our own back-off."""
 MAX_REFUSALS = 6
 """TO2 runs in a row that may fail for another reason than the network."""
 _KEY_TYPES = {
@@ -141,7 +147,7 @@ class FdoDevice:
             for target in RvInfo.decode(self._credential.rvinfo).device_targets():
                 if await self._by_directive(target):
                     return
-                if target.delay_seconds:
+                if target.delay_seconds != DELAY_DEFAULT_SECONDS:
                     await asyncio.sleep(target.delay_seconds * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311
             seconds = next(back_off, BACK_OFF_SECONDS[-1])
             self._tell("retry", seconds=seconds, reason=self._why)
