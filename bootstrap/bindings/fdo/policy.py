@@ -13,6 +13,7 @@ from django.conf import settings
 from bootstrap.errors import LocalError, PeerError
 from bootstrap.protocols.fdo.constants import KeyEncoding, KeyType
 from bootstrap.protocols.fdo.public_key import PublicKey
+from bootstrap.protocols.fdo.rendezvous import rvinfo_for
 from bootstrap.protocols.fdo.voucher import Voucher
 from bootstrap.wire.keys import KeyKind, PublicKeyHandle, Signer
 from devices.keys import fingerprint_of, signer_of
@@ -115,9 +116,7 @@ def own_url() -> str:
 @lru_cache(maxsize=256)
 def rvinfo_of(urls: tuple[str, ...]) -> bytes:
     """RendezvousInfo that sends devices and owners to these servers, in this order."""
-    from bootstrap.protocols.fdo.rendezvous import rvinfo_for  # noqa: PLC0415
-
-    return bytes(rvinfo_for(*urls).encode())
+    return rvinfo_for(*urls).encode()
 
 
 def load_policies() -> tuple[dict[int, FdoPolicy], dict[str, int], int | None]:
