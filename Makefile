@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test fast lint bench lock clean
+.PHONY: run test fast lint bench bench-fdo fdo-interop lock clean
 
 run: $(VENV)/run.stamp  ## start everything on this machine
 	@$(BIN)/python manage.py up $(ARGS)
@@ -27,6 +27,12 @@ lint: $(VENV)/dev.stamp  ## what CI runs
 
 bench: $(VENV)/dev.stamp  ## us beside each peer, one table
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-fdo: $(VENV)/dev.stamp  ## TO2 per second and per core, ours beside go-fdo
+	@$(BIN)/python -m bench.fdo $(ARGS)
+
+fdo-interop: $(VENV)/dev.stamp  ## what works with go-fdo, written to docs/reference/fdo-interop.md
+	@$(BIN)/pytest -q tests/interop/test_fdo_device.py tests/interop/test_fdo_server.py tests/interop/test_fdo_to0.py --fdo-matrix=docs/reference/fdo-interop.md $(ARGS)
 
 lock: $(VENV)/dev.stamp  ## resolve again and pin
 	@$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --custom-compile-command "make lock" pyproject.toml -o requirements.txt

@@ -165,10 +165,11 @@ class GoPeer:
             raise GoFailed(words, answer, done.stderr)
         return answer
 
-    def serve(self, **policy: Any) -> GoServer:
-        """Start the server on a free port."""
+    def serve(self, owner: str = "owner", **policy: Any) -> GoServer:
+        """Start the server on a free port; ``owner`` is the role whose keys own there."""
+        words = ["server", "-keys", str(self.keys), "-owner", owner, "-policy", json.dumps(policy)]
         process = subprocess.Popen(
-            [str(self.program), "server", "-keys", str(self.keys), "-policy", json.dumps(policy)],
+            [str(self.program), *words],
             stdout=subprocess.PIPE,
             text=True,
         )

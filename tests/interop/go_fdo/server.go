@@ -69,6 +69,7 @@ func runServer(words []string) (any, error) {
 	keys := flags.String("keys", "", "key folder")
 	listen := flags.String("listen", "127.0.0.1:0", "address")
 	start := flags.String("policy", "", "policy as JSON")
+	role := flags.String("owner", "owner", "role of the ring's keys that own here: owner or owner2")
 	if err := flags.Parse(words); err != nil {
 		return nil, err
 	}
@@ -77,6 +78,7 @@ func runServer(words []string) (any, error) {
 		return nil, err
 	}
 	server := newPeer(keyring{*keys}, "http://"+listener.Addr().String())
+	server.store.role = *role
 	if *start != "" {
 		if err := server.setPolicy([]byte(*start)); err != nil {
 			return nil, err
@@ -152,7 +154,7 @@ func (server *peer) manufacturer() *fdo.DIServer[custom.DeviceMfgInfo] {
 		SignDeviceCertificate: server.signDevice,
 		DeviceInfo:            server.deviceInfo,
 		BeforeVoucherPersist: func(_ context.Context, voucher *fdo.Voucher) error {
-			extended, err := extendTimes(server.ring, voucher, server.ruled().Entries)
+			extended, err := extendTimes(server.ring, voucher, server.ruled().Entries, server.role)
 			if err == nil {
 				*voucher = *extended
 			}
@@ -294,7 +296,7 @@ func (server *peer) register(ctx context.Context, guid protocol.GUID) (uint32, e
 }
 
 // extendTimes walks a voucher from the manufacturer over middlemen to the owner.
-func extendTimes(ring keyring, voucher *fdo.Voucher, times int) (*fdo.Voucher, error) {
+func extendTimes(ring keyring, voucher *fdo.Voucher, times int, owner string) (*fdo.Voucher, error) {
 	public, err := voucher.Header.Val.ManufacturerKey.Public()
 	if err != nil {
 		return nil, err
@@ -308,7 +310,7 @@ func extendTimes(ring keyring, voucher *fdo.Voucher, times int) (*fdo.Voucher, e
 	for number := range times {
 		next := middle[number%2]
 		if number == times-1 {
-			next = "owner"
+			next = owner
 		}
 		signer, _, err := ring.pair(holder, kind)
 		if err != nil {

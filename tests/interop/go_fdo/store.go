@@ -14,6 +14,7 @@ import (
 // store keeps what outlives a conversation: vouchers and rendezvous blobs, in memory; keys come from the ring.
 type store struct {
 	ring      keyring
+	role      string // of the ring's keys that own here
 	mutex     sync.Mutex
 	vouchers  map[protocol.GUID]*fdo.Voucher
 	replaced  map[protocol.GUID]protocol.GUID
@@ -29,6 +30,7 @@ type registered struct {
 func newStore(ring keyring) *store {
 	return &store{
 		ring:      ring,
+		role:      "owner",
 		vouchers:  map[protocol.GUID]*fdo.Voucher{},
 		replaced:  map[protocol.GUID]protocol.GUID{},
 		redirects: map[protocol.GUID]registered{},
@@ -79,7 +81,7 @@ func (kept *store) RemoveVoucher(_ context.Context, guid protocol.GUID) (*fdo.Vo
 func (kept *store) OwnerKey(
 	_ context.Context, keyType protocol.KeyType, rsaBits int,
 ) (crypto.Signer, []*x509.Certificate, error) {
-	return kept.ring.pair("owner", kindFor(keyType, rsaBits))
+	return kept.ring.pair(kept.role, kindFor(keyType, rsaBits))
 }
 
 // SetRVBlob implements fdo.RendezvousBlobPersistentState.

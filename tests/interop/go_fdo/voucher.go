@@ -138,7 +138,7 @@ func (made recipe) cook() (*fdo.Voucher, *saved, error) {
 
 func (made recipe) extend(voucher *fdo.Voucher) (*fdo.Voucher, error) {
 	if made.nextKey == nil {
-		return extendTimes(made.ring, voucher, made.entries)
+		return extendTimes(made.ring, voucher, made.entries, "owner")
 	}
 	holder := "manufacturer"
 	for number := range made.entries - 1 {
