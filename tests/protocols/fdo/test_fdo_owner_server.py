@@ -304,6 +304,18 @@ def test_a_new_owner_key_of_another_kind_waits_for_devices_of_its_kind() -> None
     assert to_70(made, sells).owner2_key.handle() == key(KeyKind.P256).public
 
 
+@pytest.mark.parametrize("encoding", ENCODINGS, ids=lambda e: e.name)
+def test_a_new_owner_key_comes_in_the_form_that_the_device_knows(encoding: KeyEncoding) -> None:
+    kind = KeyKind.RSA3072
+    made, sells = world(
+        kind, encoding=encoding, pss=True, owner2=(key(kind, "owner2"), public(kind, "owner2"))
+    )
+    found = to_70(made, sells).owner2_key
+    assert found.is_pss
+    assert found.encoding == (KeyEncoding.X509 if encoding is KeyEncoding.X5CHAIN else encoding)
+    verify(Voucher.decode(material(sells.last.next).voucher), owner=key(kind, "owner2").public)
+
+
 def test_a_new_owner_key_need_not_be_among_the_keys_for_vouchers() -> None:
     made, sells = world(signer=signers(KeyKind.P256, "owner"))
     to_70(made, sells)

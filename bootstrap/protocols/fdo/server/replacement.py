@@ -8,7 +8,7 @@ from bootstrap.contract import Env
 from bootstrap.errors import LocalError, UnexpectedMessage
 from bootstrap.wire.keys import Signer
 
-from ..constants import GUID_LENGTH, ResourceNotFound
+from ..constants import GUID_LENGTH, KeyEncoding, ResourceNotFound
 from ..primitives import Hash
 from ..public_key import PublicKey
 from ..voucher import OvHeader, Voucher
@@ -48,7 +48,7 @@ def offer(state: OwnerState, voucher: Voucher, facts: OwnerFacts, env: Env) -> O
     if facts.reuse:
         return Offer(True, voucher.header, signer, key)
     if facts.owner2 is not None and facts.owner2[1].handle().kind is key.handle().kind:
-        signer, key = facts.owner2
+        signer, key = facts.owner2[0], _in_the_form_of(key, facts.owner2[1])
     rvinfo = voucher.rvinfo if facts.rvinfo is None else facts.rvinfo
     if state.guid2:
         header = replacement_header(voucher, guid=state.guid2, rvinfo=rvinfo, owner2_key=key)
@@ -56,6 +56,17 @@ def offer(state: OwnerState, voucher: Voucher, facts: OwnerFacts, env: Env) -> O
             return Offer(False, header, signer, key)
     guid = env.random(GUID_LENGTH)
     return Offer(False, replacement_header(voucher, guid=guid, rvinfo=rvinfo, owner2_key=key), signer, key)
+
+
+def _in_the_form_of(present: PublicKey, key: PublicKey) -> PublicKey:
+    """``key`` with the type and encoding that this device is known to read; without certificates there is no
+    X5CHAIN."""
+    if (key.type, key.encoding) == (present.type, present.encoding):
+        return key
+    encoding, chain = present.encoding, key.chain()
+    if encoding is KeyEncoding.X5CHAIN and not chain:
+        encoding = KeyEncoding.X509
+    return PublicKey.of(key.handle(), encoding, chain=chain, type=present.type)
 
 
 def must_fit(hmac: Hash, header2: bytes) -> None:
