@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives import serialization
 from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -182,6 +183,13 @@ class GoPeer:
     def key(self, role: str, kind: str) -> Path:
         """PEM of a private key and its certificates."""
         return self.keys / f"{role}-{kind}.pem"
+
+    def public_key(self, role: str, kind: str) -> bytes:
+        """PEM of the public half alone."""
+        private = serialization.load_pem_private_key(self.key(role, kind).read_bytes(), None)
+        return private.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
 
     def close(self) -> None:
         """Stop every server."""
