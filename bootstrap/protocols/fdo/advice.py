@@ -90,7 +90,7 @@ ADVICE: dict[str, tuple[str, str]] = {
         "Each key should carry the type of the manufacturer's; small devices read one only.",
     ),
     "VLT-106": (
-        "An entry carries extra information that is empty.",
+        "An entry carries an empty byte string as extra information.",
         "One device implementation stops at it; leave it out instead.",
     ),
     "VLT-107": (

@@ -56,7 +56,7 @@ def _findings(voucher: Voucher) -> Iterator[tuple[str, str]]:
     for number, entry in enumerate(voucher.entries, 1):
         where = f"entry {number}"
         yield from ((code, where) for code in _of_key(entry.next_key, voucher.header.manufacturer_key))
-        if entry.extra is not None and entry.extra in (b"", b"\xf6", b"\xa0"):
+        if entry.extra == b"":
             yield "VLT-106", where
         if entry.raw != entry.encode():
             yield "VLT-107", where
