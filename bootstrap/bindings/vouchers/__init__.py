@@ -1,0 +1,1 @@
+"""Vouchers between the world and the engine: admitted, settled, registered, handed on."""
