@@ -49,7 +49,7 @@ from bootstrap.protocols.fdo.constants import (
     error_code,
 )
 from bootstrap.protocols.fdo.crypto.kdf import CipherSuite, Dialect, derive
-from bootstrap.protocols.fdo.crypto.kex import KexSuite, suites_for
+from bootstrap.protocols.fdo.crypto.kex import KexSuite, device_answer, suites_for
 from bootstrap.protocols.fdo.messages import (
     DeviceServiceInfo,
     DeviceServiceInfoReady,
@@ -84,6 +84,8 @@ KINDS = [*((kind, False) for kind in KeyKind), (KeyKind.RSA2048, True), (KeyKind
 EXCHANGES = [(kind, suite) for kind in KeyKind for suite in suites_for(kind)]
 ENCODINGS = [KeyEncoding.X509, KeyEncoding.X5CHAIN, KeyEncoding.COSEKEY, KeyEncoding.CRYPTO]
 REQUESTS = [60, 62, 64, 66, 68, 70]
+NEAR = {KexSuite.ECDH256: 270, KexSuite.DHKEXID14: 145}
+"""Seeds of a device whose shared secret with the owner of these tests begins with a zero."""
 TO = {60: to_60, 62: to_62, 64: to_64, 66: to_66, 68: to_68, 70: to_70}
 
 
@@ -790,17 +792,19 @@ def test_a_device_that_says_it_could_not_open_message_65_is_met_in_the_other_dia
 def test_a_device_that_drops_leading_zeros_is_understood_from_message_66_on(
     kind: KeyKind, suite: KexSuite
 ) -> None:
-    """One secret in 256 begins with a zero: runs are repeated until one does."""
+    """One secret in 256 begins with a zero. The owner's randomness is seeded, so the search may begin near."""
     made, sells = world(kind, reuse=True)
     made.suite = suite
-    for _run in range(5000):
-        to_62(made, sells)
-        body = made.prove()
-        assert made.shared is not None
-        if made.shared.alternatives:
+    to_62(made, sells)
+    assert made.hdr is not None
+    for seed in range(NEAR[suite], NEAR[suite] + 3000):
+        _x_b, shared = device_answer(suite, made.hdr.x_a, random.Random(seed).randbytes, key(kind).public)
+        if shared.alternatives:
             break
-    else:
-        pytest.fail("no secret with a leading zero")
+    made.random = random.Random(seed).randbytes
+    body = made.prove()
+    assert made.shared is not None
+    assert made.shared.alternatives
     sells.send(64, body)
     assert sells.state.others
     made.keys = derive(made.cipher, made.shared.alternatives[0], made.shared.context_rand)
