@@ -120,27 +120,28 @@ def split_array(octets: bytes, max_items: int = 1024, max_depth: int = MAX_DEPTH
 
 def item_end(octets: bytes, position: int = 0, max_depth: int = MAX_DEPTH) -> int:
     """Where the item that begins at ``position`` ends. Definite lengths only. Raises MalformedMessage."""
-    open_items, depths = [1], 0
-    while open_items:
-        if open_items[-1] == 0:
-            open_items.pop()
-            depths -= 1
+    open_items: list[int] = []
+    remaining, whole = 1, len(octets)
+    while True:
+        if remaining == 0:
+            if not open_items:
+                return position
+            remaining = open_items.pop()
             continue
-        open_items[-1] -= 1
-        if position >= len(octets):
+        remaining -= 1
+        if position >= whole:
             raise MalformedMessage("CBOR item is cut short")
         major = octets[position] >> 5
         value, position = _head(octets, position)
-        if major in (_BYTES, _TEXT):
+        if major in _STRINGS:
             position += value
-        elif major in (_ARRAY, _MAP, _TAG):
-            depths += 1
-            if depths > max_depth:
+            if position > whole:
+                raise MalformedMessage("CBOR item is cut short")
+        elif major == _TAG or major in _ITEMS_EACH:
+            open_items.append(remaining)
+            if len(open_items) > max_depth:
                 raise MalformedMessage("CBOR item is nested too deeply")
-            open_items.append(1 if major == _TAG else value * (2 if major == _MAP else 1))
-    if position > len(octets):
-        raise MalformedMessage("CBOR item is cut short")
-    return position
+            remaining = 1 if major == _TAG else value * _ITEMS_EACH[major]
 
 
 def _head(octets: bytes, position: int) -> tuple[int, int]:
@@ -168,4 +169,6 @@ def _refuse_tag(*_: object) -> NoReturn:
 
 _REFUSED: dict[int, Callable[..., Any]] = dict.fromkeys(_TAGS_OF_CBOR2, _refuse_tag)
 _BYTES, _TEXT, _ARRAY, _MAP, _TAG = 2, 3, 4, 5, 6
+_STRINGS = (_BYTES, _TEXT)
+_ITEMS_EACH = {_ARRAY: 1, _MAP: 2}
 _ONE_OCTET, _EIGHT_OCTETS = 24, 27

@@ -28,7 +28,10 @@ def octets(run, name):
 def session_keys(run, dialect=Dialect.GO):
     """The owner's key matters to ASYMKEX only."""
     suite, signer = kex.KexSuite(run["suite"]), OWNERS.get(run["suite"], ANYBODY)
-    shared = kex.owner_finish(suite, octets(run, "owner_private"), octets(run, "x_b"), signer)
+    private = octets(run, "owner_private")
+    if suite in (kex.KexSuite.ECDH256, kex.KexSuite.ECDH384):
+        private = private[: 32 if suite is kex.KexSuite.ECDH256 else 48] + octets(run, "x_a")
+    shared = kex.owner_finish(suite, private, octets(run, "x_b"), signer)
     return derive(CipherSuite(run["cipher"]), shared.secret, shared.context_rand, dialect)
 
 

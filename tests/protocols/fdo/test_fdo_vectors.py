@@ -100,7 +100,7 @@ def test_the_exchange_gives_the_session_keys_of_the_run(run):
     x_a, x_b = decoded(run, 61).x_a, decoded(run, 64).x_b
     random_length = ECDH_RANDOM_LENGTH.get(run["kex"], 0)
     private = bytes.fromhex(run.get("owner_exchange_state", "")) or x_a
-    private += x_a[len(x_a) - random_length :] if random_length else b""
+    private += x_a if random_length else b""
     signer = SoftSigner.from_pem(run["owner_key"].encode())
     shared = kex.owner_finish(kex.KexSuite(run["kex"]), private, x_b, signer)
     keys = derive(CIPHERS[run["cipher"]], shared.secret, shared.context_rand, Dialect.GO)

@@ -87,9 +87,11 @@ def suites_for(owner: KeyKind) -> tuple[KexSuite, ...]:
 
 
 def owner_begin(suite: KexSuite, random: Random) -> tuple[bytes, bytes]:
-    """The owner's private part, to be kept, and xAKeyExchange for message 61."""
+    """The owner's private part, to be kept, and xAKeyExchange for message 61. With ECDH the private part has the
+    point beside the scalar: to compute it anew would cost as much as to make a key."""
     if suite in _CURVES:
-        return _ec_begin(_CURVES[suite], random)
+        key, x_a = _ec_begin(_CURVES[suite], random)
+        return _scalar(key).to_bytes(_CURVES[suite].width, "big") + x_a, x_a
     if suite in _GROUPS:
         return _dh_begin(_GROUPS[suite], random)
     rand = random(_ASYMKEX_LENGTH[suite])
@@ -100,9 +102,10 @@ def owner_finish(suite: KexSuite, private: bytes, x_b: bytes, signer: Signer) ->
     """The shared secret from the device's xBKeyExchange. Raises MalformedMessage, NotAuthenticated."""
     if suite in _CURVES:
         curve = _CURVES[suite]
-        x, y, device_rand = _ec_split(curve, x_b)
-        secret = _ecdh(curve, private[: curve.width], x, y)
-        return _ec_shared(secret, device_rand, private[curve.width :])
+        point, device_rand = _ec_split(curve, x_b)
+        own, owner_rand = _ec_split(curve, private[curve.width :])
+        key = ec.EllipticCurvePrivateNumbers(int.from_bytes(private[: curve.width], "big"), own).private_key()
+        return _ec_shared(key, point, device_rand, owner_rand)
     if suite in _GROUPS:
         return _dh_shared(_GROUPS[suite], private, x_b)
     device_rand = signer.decrypt_oaep(x_b)
@@ -117,10 +120,9 @@ def device_answer(
     """The device's xBKeyExchange for message 64, and the shared secret. Raises MalformedMessage."""
     if suite in _CURVES:
         curve = _CURVES[suite]
-        x, y, owner_rand = _ec_split(curve, x_a)
-        private, x_b = _ec_begin(curve, random)
-        secret = _ecdh(curve, private[: curve.width], x, y)
-        return x_b, _ec_shared(secret, private[curve.width :], owner_rand)
+        point, owner_rand = _ec_split(curve, x_a)
+        key, x_b = _ec_begin(curve, random)
+        return x_b, _ec_shared(key, point, x_b[-curve.random_length :], owner_rand)
     if suite in _GROUPS:
         private, x_b = _dh_begin(_GROUPS[suite], random)
         return x_b, _dh_shared(_GROUPS[suite], private, x_a)
@@ -132,17 +134,21 @@ def device_answer(
     return owner.encrypt_oaep(rand), Shared(rand, x_a)
 
 
-def _ec_begin(curve: _Curve, random: Random) -> tuple[bytes, bytes]:
+def _ec_begin(curve: _Curve, random: Random) -> tuple[ec.EllipticCurvePrivateKey, bytes]:
     scalar = int.from_bytes(random(curve.width + _SPARE), "big") % (curve.order - 1) + 1
     rand = random(curve.random_length)
-    numbers = ec.derive_private_key(scalar, curve.curve).public_key().public_numbers()
+    key = ec.derive_private_key(scalar, curve.curve)
+    numbers = key.public_key().public_numbers()
     parts = (numbers.x.to_bytes(curve.width, "big"), numbers.y.to_bytes(curve.width, "big"), rand)
-    return scalar.to_bytes(curve.width, "big") + rand, b"".join(
-        len(part).to_bytes(2, "big") + part for part in parts
-    )
+    return key, b"".join(len(part).to_bytes(2, "big") + part for part in parts)
 
 
-def _ec_split(curve: _Curve, parameter: bytes) -> tuple[bytes, bytes, bytes]:
+def _scalar(key: ec.EllipticCurvePrivateKey) -> int:
+    return key.private_numbers().private_value
+
+
+def _ec_split(curve: _Curve, parameter: bytes) -> tuple[ec.EllipticCurvePublicNumbers, bytes]:
+    """The point, which may not be on the curve, and the random."""
     parts, position = [], 0
     for _number in range(3):
         length = int.from_bytes(parameter[position : position + 2], "big")
@@ -156,19 +162,21 @@ def _ec_split(curve: _Curve, parameter: bytes) -> tuple[bytes, bytes, bytes]:
         raise MalformedMessage("ECDH parameter of the wrong length")
     if len(rand) != curve.random_length:
         raise MalformedMessage("ECDH random of the wrong length")
-    return x, y, rand
+    point = ec.EllipticCurvePublicNumbers(int.from_bytes(x, "big"), int.from_bytes(y, "big"), curve.curve)
+    return point, rand
 
 
-def _ecdh(curve: _Curve, scalar: bytes, x: bytes, y: bytes) -> bytes:
-    numbers = ec.EllipticCurvePublicNumbers(int.from_bytes(x, "big"), int.from_bytes(y, "big"), curve.curve)
+def _ec_shared(
+    key: ec.EllipticCurvePrivateKey,
+    point: ec.EllipticCurvePublicNumbers,
+    device_rand: bytes,
+    owner_rand: bytes,
+) -> Shared:
     try:
-        other = numbers.public_key()
+        other = point.public_key()
     except ValueError:
         raise MalformedMessage("point is not on the curve") from None
-    return ec.derive_private_key(int.from_bytes(scalar, "big"), curve.curve).exchange(ec.ECDH(), other)
-
-
-def _ec_shared(secret: bytes, device_rand: bytes, owner_rand: bytes) -> Shared:
+    secret = key.exchange(ec.ECDH(), other)
     short = secret.lstrip(b"\x00")
     rest = device_rand + owner_rand
     return Shared(secret + rest, alternatives=(short + rest,) if short != secret else ())
