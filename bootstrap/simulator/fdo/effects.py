@@ -36,7 +36,7 @@ class FolderEffects:
         path = self._inside(name)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _replace(path, content)
-        self._tell("file", name=name, octets=len(content))
+        self._tell("file", path=name, octets=len(content))
 
     def read_file(self, name: str) -> bytes:
         """From the folder."""
@@ -44,7 +44,7 @@ class FolderEffects:
             content = self._inside(name).read_bytes()
         except OSError as error:
             raise EffectFailed(error.strerror or "cannot be read") from error
-        self._tell("sent-file", name=name, octets=len(content))
+        self._tell("sent-file", path=name, octets=len(content))
         return content
 
     def run(self, command: str, args: tuple[str, ...]) -> Ran:
