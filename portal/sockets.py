@@ -38,6 +38,9 @@ def _bound(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
     listener = socket.socket(_family(host), kind)
     if kind is socket.SOCK_STREAM:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Accepted connections inherit it. asyncio sets it only where it knows the protocol number; without it, a
+        # reply in two writes waits 40 ms for the other side's acknowledgement.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         listener.bind((host, port))
     except OSError as error:
