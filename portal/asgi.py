@@ -25,6 +25,7 @@ from bootstrap.doors.http import HttpDoor, is_device_path  # noqa: E402
 from portal.connections import Buffered  # noqa: E402
 from portal.health import healthz  # noqa: E402
 from portal.live import LiveConsumer  # noqa: E402
+from portal.spool import Spooled, is_upload  # noqa: E402
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -55,9 +56,9 @@ class Application:
 
     def __init__(self, handle: Handle) -> None:
         self._devices = HttpDoor(handle)
-        self._pages: Any = Buffered(
-            WSGIMiddleware(cast(Any, get_wsgi_application()), workers=settings.WEB_THREADS)
-        )
+        wsgi: Any = WSGIMiddleware(cast(Any, get_wsgi_application()), workers=settings.WEB_THREADS)
+        self._pages = Buffered(wsgi)
+        self._uploads = Spooled(wsgi)
         self._live = SameOrigin(
             AuthMiddlewareStack(
                 URLRouter(
@@ -77,6 +78,8 @@ class Application:
                 await healthz(scope, receive, send)
             elif is_device_path(scope["path"]):
                 await self._devices(scope, receive, send)
+            elif is_upload(scope):
+                await self._uploads(scope, receive, send)
             else:
                 await self._pages(scope, receive, send)
         elif scope["type"] == "websocket":

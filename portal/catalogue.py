@@ -13,6 +13,10 @@ from django.utils.translation import gettext as _
 
 from bootstrap.bindings.problems import ClaimRefused
 from portal.sentences import EVENTS, NOOB_ERROR_EVENTS, NOOB_ERRORS, PROBLEMS, Button, Entry
+from portal.sentences_fdo import FDO_EVENTS
+from portal.sentences_vouchers import VOUCHER_PROBLEMS
+
+_EVENTS = EVENTS | FDO_EVENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +80,17 @@ def problem_status(refused: ClaimRefused) -> int:
     return PROBLEMS[refused.problem].status
 
 
+def voucher_problem(code: str, detail: Mapping[str, Any]) -> Said:
+    """Why a voucher was not taken, or a deed with it not done; without its values where there are none."""
+    entry = VOUCHER_PROBLEMS.get(code, Entry("", tone="bad"))
+    if entry.short and not detail:
+        entry = replace(entry, sentence=entry.short)
+    return _say(code, entry, detail)
+
+
 def event(code: str, detail: Mapping[str, Any]) -> Said:
     """One line of history; a code that is not in the catalogue is shown as it is."""
-    entry = EVENTS.get(code, Entry("", tone="info"))
+    entry = _EVENTS.get(code, Entry("", tone="info"))
     number = detail.get("code")
     meaning = NOOB_ERRORS.get(number) if isinstance(number, int) and code in NOOB_ERROR_EVENTS else None
     if meaning is not None:
@@ -94,7 +106,7 @@ def reason(code: str) -> Said:
 
 def short(code: str) -> str:
     """A code in a few words without values, for lists."""
-    entry = EVENTS.get(code)
+    entry = _EVENTS.get(code)
     if entry is None:
         return code
     return _(entry.short or entry.sentence)

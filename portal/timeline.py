@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
@@ -28,6 +28,12 @@ STEPS = (
     gettext_noop("Certificate and settings"),
     gettext_noop("Online"),
 )
+FDO_STEPS = (
+    gettext_noop("Its voucher is here"),
+    gettext_noop("Device finds us and proves itself"),
+    gettext_noop("Settings"),
+    gettext_noop("Done"),
+)
 POSITION = {
     OnboardingStep.BOOTSTRAP: 1,
     OnboardingStep.PROVISION: 2,
@@ -38,7 +44,8 @@ FINISHED = len(STEPS)
 OUT = (DeviceState.SUSPENDED, DeviceState.REVOKED, DeviceState.RETIRED)
 PAUSED = (*OUT, DeviceState.TRANSFERRING)
 """States in which nothing is under way, whatever step the device had reached."""
-_TROUBLE = {"eap-noob": 1, "provisioning": 2}
+FDO = "fdo"
+_TROUBLE = {"eap-noob": 1, "provisioning": 2, "fdo": 2}
 """Which step is in trouble, by the first word of the reason, when all had been done before."""
 
 
@@ -60,6 +67,7 @@ class Line:
 
     id: int
     """Of the oldest: it stays while the line grows."""
+    newest: int
     at: datetime
     """Of the newest."""
     level: str
@@ -67,6 +75,8 @@ class Line:
     via: str
     facts: tuple[tuple[str, Any], ...]
     """The values behind the sentence, for engineers."""
+    decoded: bool
+    """Whether the message itself was kept, for the decoded view."""
     times: int
     since: datetime
 
@@ -127,6 +137,8 @@ def timeline(device: Device, history: int = HISTORY_MAX) -> Timeline:
 
 def _position(device: Device, onboarding: Onboarding | None) -> int:
     """Number of the step it is at; FINISHED when all are done."""
+    if device.method == FDO and device.state == DeviceState.KNOWN:
+        return 1  # nobody has to confirm what a voucher says
     if device.state in (DeviceState.KNOWN, DeviceState.WAITING):
         return 0
     if device.state == DeviceState.ONBOARDED:
@@ -146,7 +158,9 @@ def _silent_since(device: Device, position: int, session: Session | None) -> dat
 
 
 def _events(device: Device) -> QuerySet[Event]:
-    return Event.objects.filter(device=device)
+    """Without the messages themselves; ``has_trace`` says whether there is one."""
+    rows = Event.objects.filter(device=device).defer("trace")
+    return rows.annotate(has_trace=Q(trace__isnull=False))
 
 
 def _lines(events: list[Event]) -> tuple[Line, ...]:
@@ -159,11 +173,13 @@ def _line(run: list[Event]) -> Line:
     newest, oldest = run[0], run[-1]
     return Line(
         oldest.pk,
+        newest.pk,
         newest.at,
         newest.level,
         catalogue.event(newest.code, newest.detail),
         newest.via,
         tuple(newest.detail.items()),
+        getattr(newest, "has_trace", False),
         len(run),
         oldest.at,
     )
@@ -174,7 +190,7 @@ def _where(device: Device, position: int, events: list[Event]) -> catalogue.Said
     if device.state == DeviceState.STUCK:
         newest = next((event for event in events if event.code == device.reason), None)
         return catalogue.event(device.reason or "onboarding.stuck", newest.detail if newest else {})
-    sentence, fix = wait_sentences()[position]
+    sentence, fix = (fdo_wait_sentences() if device.method == FDO else wait_sentences())[position]
     if device.state in OUT:
         sentence, fix = _("This device was taken out of service."), ""
     elif device.state == DeviceState.TRANSFERRING:
@@ -196,6 +212,15 @@ def wait_sentences() -> dict[int, tuple[str, str]]:
     }
 
 
+def fdo_wait_sentences() -> dict[int, tuple[str, str]]:
+    """The same for a device that comes with a voucher."""
+    return wait_sentences() | {
+        0: (_("Its voucher is on its way in."), ""),
+        1: (_("Waiting for the device to find us."), _("Connect it to a network and switch it on.")),
+        2: (_("The device takes its settings."), _("Keep it powered on and in reach of its network.")),
+    }
+
+
 def _steps(
     device: Device, onboarding: Onboarding | None, position: int, said: catalogue.Said
 ) -> tuple[Step, ...]:
@@ -204,8 +229,9 @@ def _steps(
     if device.state in PAUSED:
         at_step = ""
     steps = []
-    for number, title in enumerate(STEPS):
-        title = _("The device reads the code") if position == number == 0 else _(title)
+    for number, title in enumerate(FDO_STEPS if device.method == FDO else STEPS):
+        reads = position == number == 0 and device.method != FDO
+        title = _("The device reads the code") if reads else _(title)
         state = "done" if number < position else at_step if number == position else ""
         sentence = f"{said.sentence} {said.fix}".strip() if number == position and state else ""
         steps.append(Step(title, state, reached.get(number) if state == "done" else None, sentence))
@@ -214,8 +240,8 @@ def _steps(
 
 _MARKS = {
     0: ("claim.confirmed", "claim.offered"),
-    1: ("eap-noob.completed", "eap-noob.reconnected"),
-    2: ("provisioning.reported",),
+    1: ("eap-noob.completed", "eap-noob.reconnected", "fdo.prove-device"),
+    2: ("provisioning.reported", "fdo.done"),
     3: ("onboarding.done", "provisioning.online"),
 }
 

@@ -15,6 +15,7 @@ from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 
 from bootstrap.bindings.problems import ClaimRefused
+from bootstrap.bindings.vouchers.problems import VoucherRefused
 from bootstrap.errors import PeerError, TooManyRequests
 from portal import catalogue
 
@@ -41,7 +42,9 @@ OURS_SAYS_IT_BETTER = (exceptions.NotAuthenticated, exceptions.MethodNotAllowed,
 class ErrorSerializer(serializers.Serializer[Any]):
     """What every answer from 400 up looks like; problems of a claim add their own detail."""
 
-    code = serializers.CharField(help_text="Stable: CLM-… about a claim, API-<status> about the request")
+    code = serializers.CharField(
+        help_text="Stable: CLM-… about a claim, VCH-… about a voucher, API-<status> about the request"
+    )
     message = serializers.CharField(help_text="What happened, for people")
     fix = serializers.CharField(allow_blank=True, help_text="What to do about it")
     fields = serializers.DictField(  # type: ignore[assignment]
@@ -55,6 +58,9 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler. None means that the fault is ours: Django logs it and answers 500."""
     if isinstance(error, ClaimRefused):
         return _refused(error)
+    if isinstance(error, VoucherRefused):
+        said = catalogue.voucher_problem(error.code, error.detail)
+        return Response({"code": said.code, "message": said.sentence, "fix": said.fix}, status=409)
     if isinstance(error, ValidationError):
         return _invalid(_django_fields(error))
     if isinstance(error, Http404):

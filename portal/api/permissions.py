@@ -38,5 +38,9 @@ class Member(BasePermission):
         if membership is None:
             self.message = _("You do not belong to an organization yet.")
             return False
+        scope = getattr(request.auth, "scope", "")
+        if scope and not getattr(view, f"open_to_{scope}_tokens", False):
+            self.message = _("This token may only hand in vouchers and see how that went.")
+            return False
         right = Right.READ if request.method in SAFE_METHODS else view.right_to_write
         return bool(getattr(membership, right))

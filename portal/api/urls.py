@@ -19,10 +19,12 @@ from portal.api.account import MeViewSet, TokenViewSet
 from portal.api.audit import AuditViewSet
 from portal.api.claims import ClaimViewSet, WaitingViewSet
 from portal.api.devices import DeviceViewSet
+from portal.api.jobs import JobViewSet
 from portal.api.organizations import MemberViewSet, OrganizationViewSet
 from portal.api.plans import PlanViewSet
 from portal.api.schema import OnwardSchema, SchemaView
 from portal.api.sessions import SessionViewSet
+from portal.api.vouchers import VoucherViewSet
 
 
 class Router(SimpleRouter):
@@ -40,6 +42,7 @@ for noun, view in {
     "claims": ClaimViewSet,
     "devices": DeviceViewSet,
     "expected-serials": ExpectedSerialViewSet,
+    "jobs": JobViewSet,
     "me": MeViewSet,
     "members": MemberViewSet,
     "organizations": OrganizationViewSet,
@@ -47,6 +50,7 @@ for noun, view in {
     "realms": RealmViewSet,
     "sessions": SessionViewSet,
     "tokens": TokenViewSet,
+    "vouchers": VoucherViewSet,
     "waiting": WaitingViewSet,
 }.items():
     router.register(noun, view, basename=f"api-{noun}")

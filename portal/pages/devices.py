@@ -21,8 +21,10 @@ from django.views.decorators.http import require_POST, require_safe
 
 from bootstrap.bindings import claims
 from bootstrap.engine.models import Event, Session
-from devices.models import Claim, Device, DeviceState
+from devices.models import Claim, Device, DeviceFile, DeviceState
 from devices.selectors.devices import device_get, devices_list
+from portal import catalogue
+from portal.decoded import messages_of
 from portal.deeds import device_change, device_remove
 from portal.pages.access import member, membership_of
 from portal.pages.search import Search
@@ -96,6 +98,9 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "plans": membership_of(request).organization.plans.order_by("name"),
         "rooms": _rooms(request),
         "fresh": request.GET.get("new") == "1",
+        "files": device.files.defer("sealed").order_by("-pk")[:50],
+        "voucher": device.vouchers.defer("content").filter(current=True).first(),
+        "groups": membership_of(request).organization.groups.order_by("name"),
     }
     return render(request, "devices/detail.html", context)
 
@@ -202,7 +207,41 @@ def _plain(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
+@never_cache
+@require_safe
+@member
+def message(request: HttpRequest, pk: int, event: int) -> HttpResponse:
+    """The messages behind one line of history, decoded."""
+    device = _device(request, pk)
+    line = Event.objects.filter(device=device, pk=event).first()
+    if line is None:
+        raise Http404("no such line")
+    context = {
+        "device": device,
+        "event": line,
+        "said": catalogue.event(line.code, line.detail),
+        "shown": messages_of(line),
+    }
+    return render(request, "devices/message.html", context)
+
+
+@never_cache
+@require_safe
+@member
+def file(request: HttpRequest, pk: int, file: int) -> HttpResponse:
+    """A file that the device sent; always as a download, never shown as part of a page."""
+    found = DeviceFile.objects.filter(device=_device(request, pk), pk=file).first()
+    if found is None:
+        raise Http404("no such file")
+    answer = HttpResponse(found.content, content_type="application/octet-stream")
+    name = "".join(c if c.isalnum() or c in "-_." else "_" for c in found.name.rpartition("/")[2])[-80:]
+    answer["Content-Disposition"] = f'attachment; filename="{name.lstrip(".") or "file"}"'
+    return answer
+
+
 urlpatterns = [
+    path("devices/<int:pk>/messages/<int:event>", message, name="device-message"),
+    path("devices/<int:pk>/files/<int:file>", file, name="device-file"),
     path("devices", index, name="devices"),
     path("devices/<int:pk>", detail, name="device"),
     path("devices/<int:pk>/progress", progress, name="device-progress"),
