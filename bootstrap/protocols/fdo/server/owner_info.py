@@ -39,7 +39,7 @@ def service_info_ready(state: OwnerState, body: bytes, facts: OwnerFacts, env: E
 
     Raises UnexpectedMessage for an HMac where nothing was replaced: its credential and ours would part.
     """
-    plaintext, after = opened(state, body)
+    plaintext, heard = opened(state, body)
     ready = DeviceServiceInfoReady.decode(plaintext)
     if ready.hmac is not None:
         if state.reuse:
@@ -47,7 +47,8 @@ def service_info_ready(state: OwnerState, body: bytes, facts: OwnerFacts, env: E
         must_fit(ready.hmac, state.header2)
     reply = OwnerServiceInfoReady(facts.max_service_info).encode()
     after = replace(
-        after,
+        state,
+        **heard,
         stage=int(MessageType.TO2_DEVICE_SERVICE_INFO_READY),
         hmac2=b"" if ready.hmac is None else ready.hmac.encode(),
         max_service_info=ready.max_owner_service_info_size or SERVICE_INFO_DEFAULT_LENGTH,
@@ -69,7 +70,7 @@ def device_service_info(state: OwnerState, body: bytes, facts: OwnerFacts, env: 
     """68 to 69: one round of service info. Raises UnexpectedMessage once we have said isDone."""
     if state.is_done:
         raise UnexpectedMessage("service info after isDone")
-    plaintext, after = opened(state, body)
+    plaintext, heard = opened(state, body)
     if len(plaintext) > facts.max_service_info + _TOLERANCE:
         raise MalformedMessage(f"service info of {len(plaintext)} octets, over maxDeviceServiceInfoSz")
     said = DeviceServiceInfo.decode(plaintext)
@@ -78,7 +79,8 @@ def device_service_info(state: OwnerState, body: bytes, facts: OwnerFacts, env: 
     turn = advance(before, said.service_info, said.is_more, facts.actions, limit, _quirks(state), facts.csr)
     reply = OwnerServiceInfo(turn.is_more, turn.is_done, turn.kvs).encode()
     after = replace(
-        after,
+        state,
+        **heard,
         stage=int(MessageType.TO2_DEVICE_SERVICE_INFO),
         modules=freeze(turn.state),
         results=_with_results(state.results, turn.results),
@@ -95,15 +97,15 @@ def done(state: OwnerState, body: bytes, facts: OwnerFacts, env: Env) -> Outcome
     which keeps its voucher: the device has the new credential only once it has read message 71."""
     if not state.is_done:
         raise UnexpectedMessage("TO2.Done before isDone")
-    plaintext, after = opened(state, body)
+    plaintext, _heard = opened(state, body)
     if not compare_digest(Done.decode(plaintext).nonce, state.nonce_prove_dv):
         raise NotAuthenticated("TO2.Done with another nonce")
     reply = Done2(state.nonce_setup_dv).encode()
     following = _next_session(state, facts)
     failed = thaw(OwnerModules, state.modules).failed
-    sealed_reply = sealed(after, reply, env)
+    sealed_reply = sealed(state, reply, env)
     after = replace(
-        _finished(without_run(after), state.results, env),
+        _finished(without_run(state), state.results, env),
         stage=int(MessageType.TO2_DONE),
         replaced_by=following.locator if following else "",
     )

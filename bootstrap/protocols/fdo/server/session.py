@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from hashlib import sha256
+from typing import Any
 
 from bootstrap.contract import Env
 from bootstrap.errors import MalformedMessage, Replayed
@@ -67,8 +68,8 @@ def sealed(state: OwnerState, plaintext: bytes, env: Env) -> bytes:
     return seal(CipherSuite(state.cipher_suite), keys, plaintext, env.random, Dialect(state.dialect))
 
 
-def opened(state: OwnerState, body: bytes) -> tuple[bytes, OwnerState]:
-    """The plaintext of a request, and the state that remembers it.
+def opened(state: OwnerState, body: bytes) -> tuple[bytes, dict[str, Any]]:
+    """The plaintext of a request, and the fields of a state that remembers it (one copy per message is enough).
 
     Raises MalformedMessage, NotAuthenticated, and Replayed for octets that this run has had before.
     """
@@ -78,17 +79,18 @@ def opened(state: OwnerState, body: bytes) -> tuple[bytes, OwnerState]:
     readings = ((state.sek, state.svk, state.dialect), *state.others)
     candidates = [(SessionKeys(sek, svk), Dialect(dialect)) for sek, svk, dialect in readings]
     plaintext, keys, dialect = open_first(CipherSuite(state.cipher_suite), candidates, body)
-    after = replace(
-        state,
-        sek=keys.sek,
-        svk=keys.svk,
-        dialect=dialect.value,
-        known_dialect=dialect.value,
-        others=(),
-        unopened=0,
-        seen=(state.seen + mark)[-_SEEN_LENGTH * _SEEN_MAX :],
-    )
-    return plaintext, after
+    seen = (state.seen + mark)[-_SEEN_LENGTH * _SEEN_MAX :]
+    if not state.others and not state.unopened and state.known_dialect == dialect:
+        return plaintext, {"seen": seen}
+    return plaintext, {
+        "sek": keys.sek,
+        "svk": keys.svk,
+        "dialect": dialect.value,
+        "known_dialect": dialect.value,
+        "others": (),
+        "unopened": 0,
+        "seen": seen,
+    }
 
 
 def _mark(body: bytes) -> bytes:
