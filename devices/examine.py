@@ -165,7 +165,7 @@ def _receive(child: subprocess.Popen[bytes], batch: Sequence[bytes]) -> list[Exa
     if raw is None:
         raise LocalError(f"the process that examines vouchers ended with {child.wait()}")
     rows = cbor2.loads(raw)
-    return [Examined(content, *row[:-1], tuple(row[-1])) for content, row in zip(batch, rows, strict=True)]
+    return [Examined(content, *(*row[:-1], tuple(row[-1]))) for content, row in zip(batch, rows, strict=True)]
 
 
 def _write(pipe: IO[bytes], blob: bytes) -> None:

@@ -76,8 +76,12 @@ class Environment(BaseSettings):
     fdo_per_second: float = Field(
         default=200.0, gt=0, description="FDO: conversations begun a second from one address"
     )
-    fdo_burst: int = Field(default=2_000, ge=1, description="FDO: conversations begun at once from one address")
-    fdo_guid_per_minute: float = Field(default=20.0, gt=0, description="FDO: of one GUID a minute, TO1 and TO2 each")
+    fdo_burst: int = Field(
+        default=2_000, ge=1, description="FDO: conversations begun at once from one address"
+    )
+    fdo_guid_per_minute: float = Field(
+        default=20.0, gt=0, description="FDO: of one GUID a minute, TO1 and TO2 each"
+    )
     fdo_guid_burst: int = Field(default=30, ge=1, description="FDO: of one GUID at once, TO1 and TO2 each")
     synchronous_full: bool = Field(default=False, description="SQLite: survive power loss, at half the speed")
     log_level: str = Field(
@@ -320,6 +324,8 @@ SPECTACULAR_SETTINGS = {
 
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "onward.sweep", "schedule": 2.0, "options": {"expires": 10}},
+    "jobs": {"task": "onward.jobs", "schedule": 2.0, "options": {"expires": 10}},
+    "to0": {"task": "onward.to0", "schedule": 2.0, "options": {"expires": 10}},
     "housekeeping": {"task": "onward.housekeeping", "schedule": 5.0, "options": {"expires": 60}},
 }
 CELERY_BROKER_URL = "onward-files://localhost"

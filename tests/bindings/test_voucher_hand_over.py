@@ -12,6 +12,7 @@ from voucher_world import Maker, maker, pem
 from bootstrap.bindings.vouchers import jobs, sessions
 from bootstrap.bindings.vouchers.hand_over import voucher_delete, voucher_extend, voucher_restore
 from bootstrap.bindings.vouchers.problems import PROBLEMS, AdmitProblem, VoucherRefused
+from bootstrap.bindings.vouchers.undo import import_undo
 from bootstrap.engine.models import Event, Session
 from bootstrap.protocols.fdo import voucher as vouchers
 from bootstrap.protocols.fdo.constants import KeyEncoding
@@ -94,6 +95,24 @@ def test_bought_back_it_continues_where_it_was(
         (3, False),
         (4, True),
     ]
+
+
+def test_undoing_what_was_bought_back_leaves_it_sold(
+    stock: tuple[Organization, OwnerKey, Voucher], maker: Maker
+) -> None:
+    mine, key, voucher = stock
+    buyer, buyers_key = organization("Buyer", maker)
+    sold = voucher_extend(voucher, None, owner_key_pem(buyers_key).encode())
+    bring(buyer, bytes(sold.content))
+    theirs = Voucher.objects.get(organization=buyer)
+    back = voucher_extend(theirs, None, public_pem(bytes(key.public)).encode())
+    import_undo(bring(mine, bytes(back.content)), None)
+    device = voucher.device
+    assert device is not None
+    device.refresh_from_db()
+    assert device.state == "retired"
+    assert device.vouchers.get(current=True) == sold
+    assert device.vouchers.count() == 2
 
 
 def test_a_voucher_from_before_the_sale_does_not_come_back(

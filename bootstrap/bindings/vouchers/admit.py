@@ -170,8 +170,9 @@ def device_of(organization: Organization, one: Examined, maker: str) -> Device:
 
 def _write(rows: list[Voucher], fresh: list[Admitted], here: _Here, now: datetime) -> None:
     """About ten statements for the whole batch."""
-    new = [row.device for row in rows if row.device and row.device.pk is None]
-    again = [row.device for row in rows if row.device and row.device.pk is not None]
+    devices = [row.device for row in rows if row.device is not None]
+    new = [device for device in devices if device.pk is None]
+    again = [device for device in devices if device.pk is not None]
     Device.objects.bulk_create(new)
     for device in again:
         _come_back(device, now)
@@ -228,7 +229,7 @@ def _sessions(rows: list[Voucher], here: _Here, now: datetime) -> None:
         if old is not None:
             session_renew(old, bytes(row.content), row.device, now)
         else:
-            fresh.append(session_columns(row.guid, row.content, row.device, now))
+            fresh.append(session_columns(row.guid, bytes(row.content), row.device, now))
     rows_insert(Session, fresh)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from hashlib import sha256
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -166,7 +167,7 @@ def _current(voucher: Voucher) -> Voucher:
     return row
 
 
-def _show(row: Voucher, state: DeviceState, step: str, now: datetime, **detail: str) -> None:
+def _show(row: Voucher, state: DeviceState, step: str, now: datetime, **detail: Any) -> None:
     if row.device is None:
         return
     device_progress(Progress(row.device.pk, now, seen=False, state=state.value, step=step, by_person=True))

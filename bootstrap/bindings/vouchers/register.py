@@ -248,5 +248,6 @@ def _failed(row: Registration, result: _Result, now: datetime) -> None:
 
 def backoff(attempts: int) -> timedelta:
     """Twice as long each time, an hour at most, a quarter more or less."""
-    base = min(BACKOFF_FIRST * 2 ** min(attempts - 1, 20), BACKOFF_MAX)
+    seconds = BACKOFF_FIRST.total_seconds() * 2 ** min(attempts - 1, 20)
+    base = min(timedelta(seconds=seconds), BACKOFF_MAX)
     return base * (1 + _jitter.uniform(-JITTER, JITTER))

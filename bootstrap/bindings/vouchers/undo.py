@@ -91,7 +91,8 @@ def _idle(row: Voucher) -> bool:
 
 def _as_before(row: Voucher) -> None:
     """The device was here before this import: sold on, or deleted."""
-    Voucher.objects.filter(pk=row.previous_id).update(current=True)
+    sold = Voucher.objects.filter(pk=row.previous_id or 0, state=Voucher.State.EXTENDED_AWAY)
+    sold.update(current=True)
     if row.device_id:
         retired = DeviceState.RETIRED.value
         device_progress(

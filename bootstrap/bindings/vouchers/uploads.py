@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from bootstrap.protocols.fdo.voucher import pem
+from bootstrap.protocols.fdo.voucher.pem import iterate
 
 UPLOAD_MAX_LENGTH = 512 * 1024 * 1024
 """Octets of one upload, as it comes: a hundred thousand vouchers and room."""
@@ -76,7 +76,7 @@ def items(name: str) -> Iterator[Item]:
 
 
 def _numbered(stream: BinaryIO) -> Iterator[Item]:
-    for number, (name, found) in enumerate(pem.iterate(stream), 1):
+    for number, (name, found) in enumerate(iterate(stream), 1):
         if isinstance(found, bytes):
             yield Item(number, name[:200], found)
         else:

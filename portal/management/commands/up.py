@@ -161,7 +161,8 @@ _KEPT: list[Any] = []
 
 def _worker() -> list[str]:
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    size = ["--concurrency", "2", "--max-tasks-per-child", "5000"]
+    # An import and a round of registrations may each take one for seconds; the sweep must not wait for them.
+    size = ["--concurrency", "4", "--max-tasks-per-child", "5000"]
     # The schedule is code and starts from now: nothing of it needs a file that a kill could leave torn.
     beat = ["--beat", "--scheduler", "celery.beat:Scheduler"]
     return [
