@@ -48,6 +48,11 @@ for path in {paths!r}:
     pem = Path(path).read_bytes()
     manufacturer_trust(organization, None, public_in(pem[pem.index(b"-----BEGIN CERTIFICATE"):])[0].der)
 """
+_FILES = """
+import json
+from devices.models import DeviceFile
+print(json.dumps({{row.name: row.content.hex() for row in DeviceFile.objects.filter(device={device})}}))
+"""
 
 
 def eventually(look: Callable[[], Any], seconds: float = 30, what: str = "") -> Any:
@@ -157,6 +162,16 @@ class FdoPortal:
         """PEM."""
         content = self.call("GET", f"vouchers/{row['id']}/file?type=pem")
         return content if isinstance(content, bytes) else str(content).encode()
+
+    def files_of(self, device: int) -> dict[str, bytes]:
+        """What a device has sent: collected files, and outputs of commands as ``<item>.out``."""
+        said = self.live.manage("shell", "-v0", "-c", _FILES.format(device=device))
+        return {name: bytes.fromhex(content) for name, content in json.loads(said).items()}
+
+    def results_of(self, device: int) -> dict[str, bool]:
+        """Items of its plan, and whether each worked."""
+        shown = self.call("GET", f"devices/{device}")
+        return {one["id"]: one["ok"] for one in shown["onboarding"]["results"]}
 
     def plan(self, items: list[dict[str, Any]]) -> dict[str, Any]:
         """A new plan for every device."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import http.server
 import os
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from tests.fdo_matrix import Grid, noter
+from tests.fdo_portal import FdoPortal
 from tests.go_peer import GoMissing, GoPeer, go_peer
 
 
@@ -29,3 +32,35 @@ def go_fdo() -> Iterator[GoPeer]:
 def grid(record_property: Callable[[str, Any], None]) -> Grid:
     """``grid(table, row, column)`` makes this test a cell of the interoperability matrix."""
     return noter(record_property)
+
+
+@pytest.fixture(scope="session")
+def fdo_portal() -> Iterator[FdoPortal]:
+    """One live portal for every FDO test of this process: manufacturer, rendezvous and owner, keys of every kind."""
+    portal = FdoPortal.start()
+    portal.keys_of_all_kinds()
+    yield portal
+    portal.live.stop()
+
+
+FETCHED = b"from the web\n" * 100
+
+
+@pytest.fixture(scope="session")
+def web() -> Iterator[str]:
+    """URL of a file for fdo.wget: FETCHED."""
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(FETCHED)))
+            self.end_headers()
+            self.wfile.write(FETCHED)
+
+        def log_message(self, *_words: Any) -> None:
+            """Quiet."""
+
+    running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{running.server_port}/file"
+    running.shutdown()

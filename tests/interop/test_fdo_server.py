@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import http.server
 import json
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import pytest
 from bootstrap.simulator.__main__ import main as simulator
 from tests.fdo_matrix import Grid
 from tests.go_peer import GoPeer, GoServer
+from tests.interop.conftest import FETCHED
 
 pytestmark = pytest.mark.peer
 SIDE = "Onward's device at go-fdo"
@@ -114,27 +113,6 @@ def test_our_device_finds_the_owner_however_its_address_is_written(
     assert event(lines, "set-up")["credential"] == "new"
 
 
-@pytest.fixture(scope="module")
-def web() -> Iterator[str]:
-    """A file to fetch."""
-
-    class Page(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(FETCHED)))
-            self.end_headers()
-            self.wfile.write(FETCHED)
-
-        def log_message(self, *_words: Any) -> None:
-            """Quiet."""
-
-    running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
-    threading.Thread(target=running.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{running.server_port}/file"
-    running.shutdown()
-
-
-FETCHED = b"from the web\n" * 100
 SENT = bytes(range(256)) * 40
 PLANS: dict[str, Callable[[str], dict[str, Any]]] = {
     "fdo.download": lambda _web: {
@@ -168,8 +146,7 @@ def test_our_device_does_what_go_fdo_sends(
     root = tmp_path / "state"
     lines = simulate("--di", server.url, "--serial", "S-1", "--state", str(root))
     guid = event(lines, "initialized")["guid"]
-    log = next(iter(root.rglob("S-1*")), root)
-    folder = log if log.is_dir() else root / "S-1"
+    folder = root / "S-1"
     folder.mkdir(exist_ok=True)
     (folder / "log.txt").write_bytes(SENT)
     simulate("--onboard", "--serial", "S-1", "--state", str(root), "--really-run", *SIZES[size])
@@ -188,9 +165,11 @@ def test_our_device_does_what_go_fdo_sends(
 def test_our_device_refuses_to_keep_its_credential(server: GoServer, simulate: Simulate, grid: Grid) -> None:
     grid(f"{SIDE}: credentials", "reuse refused (error 102)", "result")
     server.policy(entries=1, reuse=True, plan=[], bypass=False)
+    server.get("errors")
     lines = simulate("--di", server.url, "--onboard", "--forbid-reuse", "--timeout", "2", code=1)
     assert not [line for line in lines if line.get("event") == "set-up"]
-    assert "reuse" in event(lines, "retry")["reason"]
+    assert "does not keep its credential" in event(lines, "retry")["reason"]
+    assert set(server.get("errors")["codes"]) == {102}
 
 
 def test_our_device_is_sold_on_by_go_fdo(

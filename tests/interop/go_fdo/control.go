@@ -41,6 +41,13 @@ func (server *peer) control(routes *http.ServeMux) {
 		guid := r.PathValue("guid")
 		return map[string]any{"results": server.plan.results[guid], "devmod": server.plan.devmods[guid]}, nil
 	}))
+	routes.HandleFunc("GET /control/errors", answering(func(*http.Request, []byte) (any, error) {
+		server.rules.Lock()
+		defer server.rules.Unlock()
+		codes := server.errors
+		server.errors = nil
+		return map[string]any{"codes": codes}, nil
+	}))
 	routes.HandleFunc("GET /control/redirects/{guid}", answering(func(r *http.Request, _ []byte) (any, error) {
 		guid, err := guidOf(r)
 		if err != nil {

@@ -39,10 +39,25 @@ type policy struct {
 	Refuse  bool       `json:"refuse"`   // the rendezvous takes no voucher
 }
 
+// told is the owner, and keeps what devices say in message 255.
+type told struct {
+	*fdo.TO2Server
+	peer *peer
+}
+
+// HandleError implements protocol.Responder.
+func (owner *told) HandleError(ctx context.Context, message protocol.ErrorMessage) {
+	owner.peer.rules.Lock()
+	owner.peer.errors = append(owner.peer.errors, message.Code)
+	owner.peer.rules.Unlock()
+	owner.TO2Server.HandleError(ctx, message)
+}
+
 // peer is every server role in one process.
 type peer struct {
 	*store
 	*sessions
+	errors []uint16
 	plan   *planner
 	rules  sync.RWMutex
 	policy policy
@@ -124,7 +139,7 @@ func (server *peer) routes() http.Handler {
 			Session: server.sessions, RVBlobs: server.store, AcceptVoucher: server.accept,
 		},
 		TO1Responder: &fdo.TO1Server{Session: server.sessions, RVBlobs: server.store},
-		TO2Responder: server.owner(),
+		TO2Responder: &told{TO2Server: server.owner(), peer: server},
 	})
 	server.control(routes)
 	return routes
