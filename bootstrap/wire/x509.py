@@ -16,8 +16,8 @@ from typing import Any, cast
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa, utils
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
+from cryptography.x509.oid import NameOID, SignatureAlgorithmOID
 
 from bootstrap.errors import LocalError, MalformedMessage, NotAuthenticated
 from bootstrap.wire.keys import KeyKind, PublicKeyHandle, Signer, SoftSigner, default_algorithm
@@ -25,6 +25,7 @@ from bootstrap.wire.keys import KeyKind, PublicKeyHandle, Signer, SoftSigner, de
 CHAIN_MAX = 16
 CERTIFICATE_MAX_LENGTH = 8192
 """Octets of DER."""
+_SHA1 = frozenset({SignatureAlgorithmOID.RSA_WITH_SHA1, SignatureAlgorithmOID.ECDSA_WITH_SHA1})
 _PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 COMMON_NAME_MAX_LENGTH = 64
 """ub-common-name (RFC 5280 appendix A)."""
@@ -139,16 +140,33 @@ def _attribute(certificate: bytes, oid: x509.ObjectIdentifier) -> str:
     return str(found[0].value) if found else ""
 
 
-def verify_chain(chain: Sequence[bytes], anchors: Sequence[bytes] = ()) -> PublicKeyHandle:
+def is_certificate(der: bytes) -> bool:
+    """Whether the octets are an X.509 certificate at all."""
+    try:
+        _certificate(der)
+    except MalformedMessage:
+        return False
+    return True
+
+
+def is_signed_with_sha1(der: bytes) -> bool:
+    """Whether a certificate has a signature that collisions may have forged. Raises MalformedMessage."""
+    return _certificate(der).signature_algorithm_oid in _SHA1
+
+
+def verify_chain(
+    chain: Sequence[bytes], anchors: Sequence[bytes] = (), *, sha1: bool = False
+) -> PublicKeyHandle:
     """The leaf's key, when each certificate is signed by the next and every issuer may sign. ``anchors``, if
     any: one of these certificates must be the last of the chain or have signed it. Times are not compared, and
-    extensions other than basicConstraints and keyUsage are not judged.
+    extensions other than basicConstraints and keyUsage are not judged. ``sha1`` takes signatures of old
+    authorities too, for chains that something else vouches for; without effect where there are ``anchors``.
     Raises MalformedMessage, NotAuthenticated."""
     if not 0 < len(chain) <= CHAIN_MAX:
         raise MalformedMessage(f"a chain of {len(chain)} certificates")
-    leaf = _certificate(chain[0])
+    leaf, sha1 = _certificate(chain[0]), sha1 and not anchors
     for depth, (one, issuer) in enumerate(pairwise(chain)):
-        _issued(one, issuer, depth) if depth else _must_sign(leaf, issuer, depth)
+        _issued(one, issuer, depth, sha1) if depth else _must_sign(leaf, issuer, depth)
     if anchors and not _anchored(chain[-1], anchors, len(chain) - 1):
         raise NotAuthenticated("chain ends in no certificate that is trusted")
     return PublicKeyHandle.from_spki(_spki(_certificate_key(leaf)))
@@ -167,20 +185,36 @@ def _anchored(last: bytes, anchors: Sequence[bytes], depth: int) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _issued(one: bytes, issuer: bytes, depth: int) -> None:
+def _issued(one: bytes, issuer: bytes, depth: int, sha1: bool) -> None:
     """One link above the leaf: the same for every device of a factory, so it is verified once."""
-    _must_sign(_certificate(one), issuer, depth)
+    _must_sign(_certificate(one), issuer, depth, sha1)
 
 
-def _must_sign(one: x509.Certificate, issuer: bytes, depth: int) -> None:
+def _must_sign(one: x509.Certificate, issuer: bytes, depth: int, sha1: bool = False) -> None:
     """``depth``: how many certificates below ``issuer`` are CAs themselves (RFC 5280 section 4.2.1.9)."""
     certificate, longest = _issuer(issuer)
     if longest is not None and depth > longest:
         raise NotAuthenticated("chain is longer than its CA allows")
     try:
-        one.verify_directly_issued_by(certificate)
+        if sha1 and one.signature_algorithm_oid in _SHA1:
+            _verify_sha1(one, certificate)
+        else:
+            one.verify_directly_issued_by(certificate)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         raise NotAuthenticated("a certificate is not signed by the next one") from None
+
+
+def _verify_sha1(one: x509.Certificate, issuer: x509.Certificate) -> None:
+    """What ``verify_directly_issued_by`` does, for the hash that it no longer knows."""
+    if one.issuer != issuer.subject:
+        raise ValueError("another issuer")
+    key, digest = issuer.public_key(), hashes.SHA1()  # noqa: S303 (the caller asked for it)
+    if isinstance(key, rsa.RSAPublicKey):
+        key.verify(one.signature, one.tbs_certificate_bytes, padding.PKCS1v15(), digest)
+    elif isinstance(key, ec.EllipticCurvePublicKey):
+        key.verify(one.signature, one.tbs_certificate_bytes, ec.ECDSA(digest))
+    else:
+        raise TypeError("another kind of key")
 
 
 @lru_cache(maxsize=256)

@@ -109,6 +109,10 @@ ADVICE: dict[str, tuple[str, str]] = {
         "A key in COSE form is wrapped or leaves its type out.",
         "We read it; some devices do not. Ask whoever wrote it to follow the specification.",
     ),
+    "VLT-111": (
+        "A device certificate is signed with SHA-1.",
+        "The voucher's own hash protects it here; elsewhere such a chain may be refused.",
+    ),
 }
 """Code to sentence and what helps: RVI about rendezvous information, VLT about the rest of a voucher."""
 

@@ -90,11 +90,12 @@ def _verify_device_chain(voucher: Voucher) -> None:
         raise VoucherProblem("VCH-106", f"hashtype {expected.type} for the certificates")
     if not same(digest(expected.type, *voucher.chain), expected.value):
         raise VoucherProblem("VCH-108")
+    _ = voucher.device_key
     try:
-        verify_chain(voucher.chain)
+        # The header's hash, and so the manufacturer, already vouches for these certificates.
+        verify_chain(voucher.chain, sha1=True)
     except (MalformedMessage, NotAuthenticated) as error:
         raise VoucherProblem("VCH-109", str(error)) from None
-    _ = voucher.device_key
 
 
 def _verify_entries(voucher: Voucher) -> None:

@@ -10,6 +10,7 @@ from bootstrap.errors import MalformedMessage
 from bootstrap.wire import cbor
 from bootstrap.wire.cose import Sign1
 from bootstrap.wire.keys import PublicKeyHandle
+from bootstrap.wire.x509 import is_certificate
 
 from .. import grammar
 from ..constants import (
@@ -199,7 +200,8 @@ class Voucher:
         try:
             return PublicKeyHandle.from_certificate(self.chain[0])
         except MalformedMessage as error:
-            raise VoucherMalformed("VCH-110", str(error)) from None
+            code = "VCH-110" if is_certificate(self.chain[0]) else "VCH-109"
+            raise VoucherMalformed(code, str(error)) from None
 
     @property
     def hash_type(self) -> int:
