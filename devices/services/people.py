@@ -64,9 +64,13 @@ def membership_ensure(
 
 @transaction.atomic
 def token_create(
-    user: User, organization: Organization, name: str = "", lifetime: timedelta | None = None
+    user: User,
+    organization: Organization,
+    name: str = "",
+    lifetime: timedelta | None = None,
+    scope: str = ApiToken.Scope.ALL,
 ) -> tuple[ApiToken, str]:
-    """A new API token and its text, which is shown once and kept nowhere."""
+    """A new API token and its text, which is shown once and kept nowhere. ``scope`` narrows what it opens."""
     text = TOKEN_PREFIX + secrets.token_urlsafe(32)
     token = ApiToken.objects.create(
         user=user,
@@ -74,9 +78,10 @@ def token_create(
         name=name,
         digest=_digest(text),
         hint=text[:8],
+        scope=ApiToken.Scope(scope).value,
         expires_at=timezone.now() + lifetime if lifetime else None,
     )
-    audit_write(organization, user, "token.created", token.hint, name=name)
+    audit_write(organization, user, "token.created", token.hint, name=name, scope=token.scope)
     return token, text
 
 
