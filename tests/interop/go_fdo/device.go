@@ -333,7 +333,7 @@ func transfer(ctx context.Context, o *deviceOptions, credential *saved, urls []s
 			}
 		}
 		if err != nil {
-			last = err
+			last = errors.Join(last, fmt.Errorf("%s: %w", url, err))
 			continue
 		}
 		if fresh != nil {
