@@ -61,13 +61,15 @@ def test_both_sides_have_a_pure_step(name: str) -> None:
     """The server steps; the device is its mirror."""
     server, device = module(name, "server"), module(name, "device")
     assert callable(server.step)
-    assert any(callable(getattr(device, word, None)) for word in ("step", "read_answer"))
+    words = ("step", "read_answer", "To2Device")  # FDO's device is an object for each of its protocols
+    assert any(callable(getattr(device, word, None)) for word in words)
 
 
 @pytest.mark.parametrize("name", protocols())
 def test_every_error_has_a_number_in_the_protocol(name: str) -> None:
     codes = module(name, "constants").ERROR_CODES
-    assert set(codes) == set(PEER_ERRORS)
+    assert set(codes) >= set(PEER_ERRORS)
+    assert all(issubclass(cls, PeerError) for cls in codes)
     assert all(isinstance(code, int) for code in codes.values())
 
 
@@ -80,7 +82,8 @@ def test_numbers_of_the_specification_are_enumerations(name: str) -> None:
 
 @pytest.mark.parametrize("name", protocols())
 def test_a_protocol_has_a_binding_and_is_on_the_list(name: str) -> None:
-    assert (ROOT / "bootstrap" / "bindings" / f"{name}.py").exists()
+    bindings = ROOT / "bootstrap" / "bindings"
+    assert (bindings / f"{name}.py").exists() or (bindings / name / "__init__.py").exists()
     listed = (ROOT / "pyproject.toml").read_text()
     assert f'"bootstrap.protocols.{name}"' in listed, "not in the contract of independence"
 
