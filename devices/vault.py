@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 
 from bootstrap.errors import LocalError
+from devices.entropy import take
 
 KEY_ID_LENGTH = 4
 NONCE_LENGTH = 12
@@ -37,7 +37,7 @@ def _keys(configured: tuple[str, ...]) -> dict[bytes, AESGCM]:
 def seal(plaintext: bytes, context: bytes) -> bytes:
     """Encrypt under the newest key, bound to ``context`` (what it is and whose)."""
     key_id, cipher = next(iter(_keys(tuple(settings.VAULT_KEYS)).items()))
-    nonce = os.urandom(NONCE_LENGTH)
+    nonce = take(NONCE_LENGTH)
     return key_id + nonce + cipher.encrypt(nonce, plaintext, context)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -24,12 +24,43 @@ log = structlog.get_logger(__name__)
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
 
+class Joined:
+    """A transport that writes once for all that is written in one turn of the loop: uvicorn writes head and body
+    apart, and every write is a system call and a segment of its own."""
+
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._waiting: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send, at the end of this turn."""
+        if not self._waiting:
+            self._loop.call_soon(self._flush)
+        self._waiting.append(data)
+
+    def close(self) -> None:
+        """Send what waits, then close."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            data = b"".join(self._waiting)
+            self._waiting.clear()
+            self._transport.write(data)
+
+
 class BoundedHead(HttpToolsProtocol):
     """A request's head must come within some seconds and octets."""
 
     def connection_made(self, transport: Any) -> None:
         """The first request is awaited like the next ones."""
-        super().connection_made(transport)
+        super().connection_made(cast(Any, Joined(transport, self.loop)))
+        self._head_open = True
         self._head_octets = 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._await_head()
@@ -42,7 +73,7 @@ class BoundedHead(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """First octet of a request."""
         self._head_came()
-        self._await_head()
+        self._head_open = True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -51,10 +82,12 @@ class BoundedHead(HttpToolsProtocol):
         super().on_headers_complete()
 
     def data_received(self, data: bytes) -> None:
-        """Count what belongs to a head that has not ended."""
+        """Count what belongs to a head that has not ended. Most come whole, and need no timer."""
         super().data_received(data)
-        if self._head_timer is None:
+        if not self._head_open:
             return
+        if self._head_timer is None:
+            self._await_head()
         self._head_octets += len(data)
         if self._head_octets > HEAD_MAX and not self.transport.is_closing():
             log.warning("http.head-too-large", source=self._sender())
@@ -66,6 +99,7 @@ class BoundedHead(HttpToolsProtocol):
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self._give_up)
 
     def _head_came(self) -> None:
+        self._head_open = False
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None

@@ -13,13 +13,15 @@ from bootstrap.bindings import bindings
 from bootstrap.bindings.directory import Directory
 from bootstrap.doors.tasks import sweep
 from bootstrap.engine.admission import Admission
-from bootstrap.engine.live import publish
+from bootstrap.engine.live import Poker
 from bootstrap.engine.service import Engine
 from bootstrap.engine.store.sqlite import SqliteStore
 from devices.services.env import live_env
 
 RING_SECONDS = 0.05
 """What becomes due within this time shares one ring."""
+QUIET_SECONDS = 0.5
+"""After a ring; the worker looks by itself every two seconds, and a ring costs milliseconds."""
 log = structlog.get_logger(__name__)
 
 
@@ -29,12 +31,16 @@ class Runtime:
     def __init__(self) -> None:
         self.directory = Directory()
         self.directory.start()
+        self._poker = Poker()
         self._store = SqliteStore(
-            str(settings.DATABASES["default"]["NAME"]), full=settings.ENV.synchronous_full, published=publish
+            str(settings.DATABASES["default"]["NAME"]),
+            full=settings.ENV.synchronous_full,
+            published=self._poker,
         )
         # Putting a task on the file queue touches the disk: not in the event loop.
         self._bell = ThreadPoolExecutor(max_workers=1, thread_name_prefix="doorbell")
         self._ringing = False
+        self._rung_at = 0.0
         self.engine = Engine(
             self._store,
             bindings(self.directory),
@@ -47,17 +53,20 @@ class Runtime:
         """Called in the event loop after a commit that made an onboarding due; many calls are one ring."""
         if not self._ringing:
             self._ringing = True
-            asyncio.get_running_loop().call_later(RING_SECONDS, self._ring)
+            loop = asyncio.get_running_loop()
+            loop.call_at(max(loop.time() + RING_SECONDS, self._rung_at + QUIET_SECONDS), self._ring)
 
     def _ring(self) -> None:
         self._ringing = False
+        self._rung_at = asyncio.get_running_loop().time()
         self._bell.submit(ring)
 
     def close(self) -> None:
-        """Write what waits, then let go."""
+        """Write and tell what waits, then let go."""
         self.directory.stop()
         self._bell.shutdown(wait=True)
         self._store.close()
+        self._poker.flush()
 
 
 def ring() -> None:

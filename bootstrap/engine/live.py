@@ -6,6 +6,7 @@ hands it to its channel layer. Browsers then read the rows themselves.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from collections.abc import Sequence
@@ -30,6 +31,31 @@ def _sender() -> socket.socket:
     sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     sender.setblocking(False)
     return sender
+
+
+class Poker:
+    """Pokes once in a while for each session, however many messages it has: browsers read the rows themselves."""
+
+    SECONDS = 0.1
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, Committed] = {}
+
+    def __call__(self, changes: Sequence[Committed]) -> None:
+        """In the event loop, or in any thread without one."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            publish(changes)
+            return
+        if changes and not self._waiting:
+            loop.call_later(self.SECONDS, self.flush)
+        self._waiting.update({change.session_id: change for change in changes if change.event_ids})
+
+    def flush(self) -> None:
+        """Tell what waits."""
+        waiting, self._waiting = list(self._waiting.values()), {}
+        publish(waiting)
 
 
 def publish(changes: Sequence[Committed]) -> None:

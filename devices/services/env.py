@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 
 from bootstrap.contract import Env
+from devices.entropy import take
 
 
 def live_env() -> Env:
     """Now."""
-    return Env(now=datetime.now(UTC), random=os.urandom)
+    return Env(now=datetime.now(UTC), random=take)

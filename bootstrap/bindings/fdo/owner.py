@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from datetime import timedelta
 from functools import lru_cache, partial
 from typing import Any
 
@@ -46,6 +47,8 @@ from devices.models import DeviceState
 from devices.services.progress import Progress
 
 PROTOCOL = "fdo"
+SEEN_AGAIN = timedelta(seconds=2)
+"""Messages of a run that come closer than this do not each write that the device was seen."""
 _REFUSED = (DeviceState.REVOKED.value, DeviceState.RETIRED.value, DeviceState.SUSPENDED.value)
 _RUN = (
     "stage",
@@ -67,6 +70,17 @@ class To2State:
     owner: OwnerState
     begun_at: int = 0
     """Milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """What the blob has beside the owner's state."""
+
+    begun_at: int = 0
+
+
+_BLANK: dict[str, Any] = {f.name: f.default for f in fields(OwnerState)}
+"""Only what differs from it is stored: most fields are of a run, and most of the time there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +158,13 @@ class FdoOwnerBinding:
 
     def thaw(self, blob: bytes) -> To2State:
         """From the store; whoever thaws an OwnerState from the same blob gets just that."""
-        values = cbor2.loads(blob)
-        return To2State(thaw(OwnerState, blob), values.get("begun_at", 0))
+        return To2State(thaw(OwnerState, blob), thaw(_Begun, blob).begun_at)
 
     def freeze(self, state: To2State) -> bytes:
         """For the store."""
-        values: dict[str, Any] = {f.name: getattr(state.owner, f.name) for f in fields(state.owner)}
-        return cbor2.dumps(values | {"begun_at": state.begun_at}, canonical=True)
+        values = {name: getattr(state.owner, name) for name in _BLANK}
+        told = {name: value for name, value in values.items() if value != _BLANK[name]}
+        return cbor2.dumps(told | {"begun_at": state.begun_at})
 
     def step(
         self, state: To2State, received: Received, record: Record, material: bytes, env: Env
@@ -212,7 +226,8 @@ class FdoOwnerBinding:
     def apply(self, record: Record, outcome: Outcome[To2State], env: Env) -> Effects:
         """What the device's row shows, and whether the worker should look."""
         shown = None
-        if record.device_id is not None:
+        silent = record.seen_at is None or env.now - record.seen_at > SEEN_AGAIN
+        if record.device_id is not None and (silent or outcome.milestone is not None):
             shown = Progress(
                 record.device_id,
                 env.now,
