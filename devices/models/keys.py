@@ -122,7 +122,7 @@ class FdoSettings(models.Model):
     )
     service_info_max = models.PositiveIntegerField(
         _("largest service-info message from a device, in octets"),
-        default=1300,
+        default=16_000,
         validators=[MinValueValidator(256), MaxValueValidator(64_000)],
     )
 
