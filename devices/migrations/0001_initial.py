@@ -152,7 +152,7 @@ class Migration(migrations.Migration):
                 ('reuse_credentials', models.BooleanField(default=False, verbose_name='devices keep their credential (reuse)')),
                 ('rv_max_wait_seconds', models.PositiveIntegerField(default=2592000, validators=[django.core.validators.MinValueValidator(60), django.core.validators.MaxValueValidator(4294967295)], verbose_name='longest lease our rendezvous gives, in seconds')),
                 ('rv_admission', models.CharField(choices=[('any-own', "Vouchers that one of this organization's owner keys holds"), ('trusted', 'Devices of trusted manufacturers'), ('any', 'Every sound voucher')], default='any-own', max_length=8, verbose_name='our rendezvous takes')),
-                ('service_info_max', models.PositiveIntegerField(default=1300, validators=[django.core.validators.MinValueValidator(256), django.core.validators.MaxValueValidator(64000)], verbose_name='largest service-info message from a device, in octets')),
+                ('service_info_max', models.PositiveIntegerField(default=16000, validators=[django.core.validators.MinValueValidator(256), django.core.validators.MaxValueValidator(64000)], verbose_name='largest service-info message from a device, in octets')),
                 ('organization', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='fdo', to='devices.organization')),
             ],
         ),
