@@ -14,6 +14,8 @@ from devices.models import Organization
 
 THEME_COOKIE = "theme"
 THEMES = ("light", "dark")
+BOTTOM = ("devices", "add", "vouchers", "settings")
+"""A phone has room for four; plans are a step from settings, the account is at the top."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class Item:
     url: str
     icon: str
     current: bool
+    bottom: bool
     count: int | None = None
 
 
@@ -54,11 +57,12 @@ def _navigation(request: HttpRequest) -> list[Item]:
     entries = [
         (_("Devices"), _("Devices"), "devices", "devices", ("/devices",)),
         (_("Add device"), _("Add"), "add", "add", ("/add", "/claim")),
+        (_("Vouchers"), _("Vouchers"), "vouchers", "vouchers", ("/vouchers", "/jobs")),
         (_("Plans"), _("Plans"), "plans", "plans", ("/plans",)),
         (_("Settings"), _("Settings"), "settings", "settings", ("/settings",)),
         (_("My account"), _("Me"), "me", "person", ("/me",)),
     ]
     return [
-        Item(title, short, reverse(name), icon, request.path.startswith(prefixes))
+        Item(title, short, reverse(name), icon, request.path.startswith(prefixes), name in BOTTOM)
         for title, short, name, icon, prefixes in entries
     ]

@@ -16,7 +16,13 @@ from portal.middleware import SESSION_KEY
 from portal.pages.context import THEME_COOKIE, THEMES
 
 YEAR_SECONDS = 365 * 24 * 3600
-LISTS = {"/devices/": "devices", "/offers/": "add", "/plans/": "plans"}
+LISTS = {
+    "/devices/": "devices",
+    "/offers/": "add",
+    "/plans/": "plans",
+    "/vouchers/": "vouchers",
+    "/jobs/": "jobs",
+}
 """Pages of one thing, and the list to go to when another organization is chosen."""
 
 

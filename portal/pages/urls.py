@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from portal.pages import account, admin, claim, devices, home, welcome
+from portal.pages import account, admin, claim, devices, home, jobs, vouchers, welcome
 
 urlpatterns = [
     *home.urlpatterns,
     *claim.urlpatterns,
     *devices.urlpatterns,
+    *vouchers.urlpatterns,
+    *jobs.urlpatterns,
     *welcome.urlpatterns,
     *account.urlpatterns,
     *admin.urlpatterns,

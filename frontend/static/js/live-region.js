@@ -1,5 +1,6 @@
 // <live-region data-src data-live>: a part of the page that re-reads itself when the server says that something
 // happened (WebSocket), or every five seconds where no socket can be had. Keeps focus: the new text is morphed in.
+// With data-poll (milliseconds) and without data-live it asks at that pace, until it holds something [data-over].
 const DEBOUNCE_MS = 150;
 const POLL_MS = 5000;
 const QUIET_MS = 20000; // A message that got lost costs no more than this.
@@ -12,8 +13,9 @@ class LiveRegion extends HTMLElement {
     this.lastRead = Date.now();
     this.open();
     this.poll = setInterval(() => {
+      if (this.querySelector("[data-over]")) return;
       if (!this.connected || this.late() || Date.now() - this.lastRead > QUIET_MS) this.changed();
-    }, POLL_MS);
+    }, Number(this.dataset.poll ?? POLL_MS));
     this.visible = () => { if (!document.hidden) { this.changed(); if (!this.connected) this.open(); } };
     document.addEventListener("visibilitychange", this.visible);
     // A form is on its way: what it changes will be told here too, and must not pull the page elsewhere.
@@ -32,7 +34,7 @@ class LiveRegion extends HTMLElement {
   }
 
   open() {
-    if (this.gone || (this.socket && this.socket.readyState < 2)) return;
+    if (!this.dataset.live || this.gone || (this.socket && this.socket.readyState < 2)) return;
     const cursor = this.querySelector("[data-cursor]")?.dataset.cursor ?? 0;
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     try {
