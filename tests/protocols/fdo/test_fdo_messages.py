@@ -501,6 +501,7 @@ def test_one_certificate_may_stand_alone_in_an_x5chain() -> None:
         (5, 0, b"no array"),
         (1, 1, key(KeyKind.RSA3072).public.der),
     ],
+    ids=range(19),
 )
 def test_a_body_that_is_no_key_of_its_type_is_malformed_when_used(
     kind: int, encoding: int, body: Any
