@@ -12,7 +12,7 @@ from devices.services.devices import device_retire, device_update
 
 @transaction.atomic
 def device_change(device: Device, membership: Membership, **fields: object) -> Device:
-    """Name, room, plan; a new name is a line in the device's history. Raises ValidationError by field."""
+    """Name, room, plan, group, tags; a new name is a line in the device's history. Raises ValidationError by field."""
     before = device.name
     device_update(device, membership.user, **fields)
     if device.name != before:
