@@ -28,25 +28,24 @@ from devices.models import Organization
 from devices.services.fdo import fdo_settings_save
 fdo_settings_save(Organization.objects.get(name={name!r}), None, **{fields!r})
 """
-_KEYS = """
+_PREPARE = """
+import json
+from pathlib import Path
 from devices.models import Organization, OwnerKey
-from devices.services.owner_keys import owner_key_active, owner_key_make
+from devices.services.fdo import manufacturer_trust
+from devices.services.owner_keys import owner_key_active, owner_key_make, owner_key_pem, public_in
 organization = Organization.objects.get(name={name!r})
-for purpose in ("owner", "manufacturer"):
+pems = {{}}
+for purpose in ("manufacturer", "owner"):
     for kind in {kinds!r}:
         key = owner_key_active(organization, purpose, kind)
         if key is None or key.certificate is None:
-            owner_key_make(organization, None, kind, purpose=purpose, encoding="x5chain")
-"""
-_TRUST = """
-from pathlib import Path
-from devices.models import Organization
-from devices.services.fdo import manufacturer_trust
-from devices.services.owner_keys import public_in
-organization = Organization.objects.get(name={name!r})
+            key = owner_key_make(organization, None, kind, purpose=purpose, encoding="x5chain")
+        pems[kind] = owner_key_pem(key)
 for path in {paths!r}:
     pem = Path(path).read_bytes()
     manufacturer_trust(organization, None, public_in(pem[pem.index(b"-----BEGIN CERTIFICATE"):])[0].der)
+print(json.dumps(pems))
 """
 _FILES = """
 import json
@@ -73,6 +72,8 @@ class FdoPortal:
 
     live: LivePortal
     token: str = field(default="", repr=False)
+    owner_keys: dict[str, str] = field(default_factory=dict)
+    """PEM of the public owner key by kind, a certificate each; after ``prepare``."""
 
     @classmethod
     def start(cls, *, rendezvous: str = "", **environment: str) -> FdoPortal:
@@ -97,20 +98,19 @@ class FdoPortal:
         """What the organization does in FDO."""
         self._code(_SETTINGS.format(name=ORGANIZATION, fields=fields))
 
-    def keys_of_all_kinds(self) -> None:
-        """Owner and manufacturer keys of every kind, with certificates, so that DI may ask for any."""
-        self._code(_KEYS.format(name=ORGANIZATION, kinds=KINDS))
+    def prepare(self, *trusted: Path) -> None:
+        """Owner and manufacturer keys of every kind, with certificates, so that DI may ask for any; and the
+        manufacturers to believe, by PEM files with their certificates."""
+        code = _PREPARE.format(name=ORGANIZATION, kinds=KINDS, paths=[str(path) for path in trusted])
+        self.owner_keys = json.loads(self._code(code))
 
-    def trust(self, *paths: Path) -> None:
-        """Believe the manufacturers whose PEM files hold these certificates."""
-        self._code(_TRUST.format(name=ORGANIZATION, paths=[str(path) for path in paths]))
-
-    def _code(self, code: str) -> None:
-        self.live.manage("shell", "-v0", "-c", code)
+    def _code(self, code: str) -> str:
+        said = self.live.manage("shell", "-v0", "-c", code)
         self.refreshed()
+        return said
 
-    def owner_key(self, kind: str) -> str:
-        """PEM of the public owner key."""
+    def exported(self, kind: str) -> str:
+        """PEM of the public owner key, as the command prints it."""
         words = ("fdo", "owner-key", "export", "--organization", ORGANIZATION, "--key-type", kind)
         return self.live.manage(*words) + "\n"
 

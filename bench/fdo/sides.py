@@ -13,6 +13,7 @@ from tests.fdo_portal import FdoPortal
 from tests.go_peer import GoPeer, go_peer
 
 KINDS = ("P-256", "P-384")
+OURS = "Onward, SQLite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def measure(devices: int, workers: int, seconds: float, repeat: int) -> list[Mea
         _onward() as ours,
         _go(peer) as theirs,
     ):
-        for side in (ours, theirs):
+        for side in (ours, *theirs):
             for kind in KINDS:
                 state = Path(folder) / f"{side.name}-{kind}"
                 _prepare(peer, side, kind, state, devices)
@@ -61,18 +62,21 @@ def measure(devices: int, workers: int, seconds: float, repeat: int) -> list[Mea
 def _onward() -> Iterator[Side]:
     portal = FdoPortal.start()
     try:
-        portal.keys_of_all_kinds()
+        portal.prepare()
         portal.settings(reuse_credentials=True)
-        yield Side("Onward, SQLite", portal.url, lambda: portal.live.pids("runweb"))
+        yield Side(OURS, portal.url, lambda: portal.live.pids("runweb"))
     finally:
         portal.live.stop()
 
 
 @contextmanager
-def _go(peer: GoPeer) -> Iterator[Side]:
-    server = peer.serve(reuse=True, auto_to0=False)
+def _go(peer: GoPeer) -> Iterator[tuple[Side, Side]]:
+    own, plain = peer.serve_own_state(), peer.serve(reuse=True, auto_to0=False)
     try:
-        yield Side("go-fdo, in memory", server.url, lambda: [server.pid])
+        yield (
+            Side("go-fdo, its own memory", own.url, lambda: [own.pid]),
+            Side("go-fdo, plain map", plain.url, lambda: [plain.pid]),
+        )
     finally:
         peer.close()
 

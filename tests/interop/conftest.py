@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.fdo_matrix import Grid, noter
-from tests.fdo_portal import FdoPortal
+from tests.fdo_portal import KINDS, FdoPortal
 from tests.go_peer import GoMissing, GoPeer, go_peer
 
 
@@ -35,10 +35,11 @@ def grid(record_property: Callable[[str, Any], None]) -> Grid:
 
 
 @pytest.fixture(scope="session")
-def fdo_portal() -> Iterator[FdoPortal]:
-    """One live portal for every FDO test of this process: manufacturer, rendezvous and owner, keys of every kind."""
+def fdo_portal(go_fdo: GoPeer) -> Iterator[FdoPortal]:
+    """One live portal for every FDO test of this process: manufacturer, rendezvous and owner, keys of every kind.
+    It believes go-fdo's manufacturer, and its owner as one who sells on."""
     portal = FdoPortal.start()
-    portal.keys_of_all_kinds()
+    portal.prepare(*(go_fdo.key(role, kind) for role in ("manufacturer", "owner") for kind in KINDS))
     yield portal
     portal.live.stop()
 

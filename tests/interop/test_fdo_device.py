@@ -96,10 +96,9 @@ def devices(go_fdo: GoPeer, fdo_portal: FdoPortal, tmp_path_factory: pytest.Temp
 def imported(devices: Devices) -> Devices:
     """Every voucher of the matrix in one file, handed in at once."""
     peer, portal = devices.peer, devices.portal
-    portal.trust(*(peer.key("manufacturer", kind) for kind in KINDS[:4]))
     content = b""
     for kind in KINDS[:4]:
-        (devices.folder / f"owner-{kind}.pem").write_text(portal.owner_key(kind))
+        (devices.folder / f"owner-{kind}.pem").write_text(portal.owner_keys[kind])
     for number, (kind, encoding, entries) in enumerate(VOUCHERS):
         out = devices.folder / f"{number}.pem"
         peer.run(
@@ -127,6 +126,10 @@ def test_a_device_with_an_imported_voucher_finds_us_and_is_onboarded(
     assert not done["reused"]
     assert done["guid"] != before
     imported.made[name] = done["guid"]
+
+
+def test_the_owner_key_is_exported_as_vouchers_will_name_it(fdo_portal: FdoPortal) -> None:
+    assert fdo_portal.exported("P-256").strip() == fdo_portal.owner_keys["P-256"].strip()
 
 
 def test_the_new_vouchers_of_onboarded_devices_hold_by_go_fdos_rules(
@@ -247,12 +250,11 @@ def test_a_device_is_bought_from_a_go_fdo_owner(
 ) -> None:
     grid(f"{SIDE}: credentials", "resale, go-fdo to Onward", "result")
     portal = devices.portal
-    portal.trust(go_fdo.key("owner", "P-384"))
     server = go_fdo.serve(entries=3, rv=portal.url, auto_to0=False)
     try:
         devices.initialize("bought", "-key", "P-384", url=server.url)
         guid = devices.transfer("bought", url=server.url)["guid"]
-        sold = server.post(f"vouchers/{guid}/resell", portal.owner_key("P-384").encode())
+        sold = server.post(f"vouchers/{guid}/resell", portal.owner_keys["P-384"].encode())
     finally:
         server.stop()
     job = portal.import_vouchers(sold["pem"].encode())

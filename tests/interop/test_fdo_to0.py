@@ -108,9 +108,8 @@ def test_a_voucher_of_strangers_is_refused_by_default(
 
 
 @pytest.fixture(scope="module")
-def rendezvous(go_fdo: GoPeer, fdo_portal: FdoPortal) -> GoServer:
+def rendezvous(go_fdo: GoPeer) -> GoServer:
     """go-fdo's, that grants two minutes at most."""
-    fdo_portal.trust(*(go_fdo.key("manufacturer", kind) for kind in KINDS[:4]))
     return go_fdo.serve(ttl=120)
 
 
@@ -123,7 +122,7 @@ def handed_in(
     content, guids = b"", {}
     for kind in KINDS:
         key, _space, pss = kind.partition(" ")
-        (folder / "owner.pem").write_text(fdo_portal.owner_key(key))
+        (folder / "owner.pem").write_text(fdo_portal.owner_keys[key])
         for entries in ENTRIES:
             out = folder / "voucher.pem"
             told = go_fdo.run(
@@ -157,8 +156,7 @@ def test_our_owner_registers_at_a_foreign_rendezvous(
 def test_a_rendezvous_that_refuses_is_shown_and_tried_again(
     go_fdo: GoPeer, fdo_portal: FdoPortal, make: Make, tmp_path: Path
 ) -> None:
-    fdo_portal.trust(go_fdo.key("manufacturer", "P-256"))
-    (tmp_path / "owner.pem").write_text(fdo_portal.owner_key("P-256"))
+    (tmp_path / "owner.pem").write_text(fdo_portal.owner_keys["P-256"])
     server = go_fdo.serve(refuse=True)
     guid = make("P-256", 1, server.url, "-next", str(tmp_path / "owner.pem"))["guid"]
     assert fdo_portal.import_vouchers((tmp_path / "voucher.pem").read_bytes())["added"] == 1

@@ -22,6 +22,7 @@ var commands = map[string]func([]string) (any, error){
 	"device onboard": runDeviceOnboard,
 	"device show":    runDeviceShow,
 	"server":         runServer,
+	"own-state":      runOwnState,
 	"to0":            runTO0,
 	"voucher make":   runVoucherMake,
 	"voucher extend": runVoucherExtend,
@@ -46,7 +47,7 @@ func main() {
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
 	run, rest := find(os.Args[1:])
 	if run == nil {
-		fmt.Fprintln(os.Stderr, "usage: go_fdo keys | device di|to1|to2|onboard|show | server | to0 | voucher make|extend|check | load | vectors")
+		fmt.Fprintln(os.Stderr, "usage: go_fdo keys | device di|to1|to2|onboard|show | server | own-state | to0 | voucher make|extend|check | load | vectors")
 		os.Exit(2)
 	}
 	result, err := run(rest)
