@@ -120,6 +120,11 @@ class Thing:
             following = party.receive(answer.number, answer.body)
         return following
 
+    def converse_begin(self, protocol: str) -> tuple[int, bytes]:
+        """The first message of TO1 or TO2."""
+        assert self.credential is not None
+        return To1Device(self.credential, self.signer).begin() if protocol == "to1" else self.party().begin()
+
     def request(self) -> bytes:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.serial)])
         builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
@@ -146,8 +151,11 @@ class Thing:
         return self.credential.guid.hex()
 
     def admit(self, mine: Membership, **words: Any) -> Device:
-        """What a worker makes of a finished DI: a device with the owner's session."""
-        voucher = self.initialize()
+        """DI, and what a worker makes of it: a device with the owner's session."""
+        return self.session_of(mine, self.initialize(), **words)
+
+    def session_of(self, mine: Membership, voucher: Voucher, **words: Any) -> Device:
+        """The rows of a voucher that was admitted."""
         device = Device.objects.create(
             organization=mine.organization, method="fdo", serial=self.serial, **({"state": "known"} | words)
         )
@@ -185,13 +193,18 @@ class Thing:
     def party(self, to1d: To1d | None = None, **options: Any) -> To2Device:
         assert self.credential is not None
         words: dict[str, Any] = {"kex": SUITES[self.kind], "cipher": CipherSuite.A128GCM} | options
-        return To2Device(
-            self.credential, self.signer, to1d, self._modules, os.urandom, To2Options(**words)
-        )
+        return To2Device(self.credential, self.signer, to1d, self._modules, os.urandom, To2Options(**words))
 
     def _modules(self, limit: int | None) -> DeviceModules:
         devmod = Devmod(
-            os="linux", arch="arm", version="1", device="Lamp", sn=self.serial, sn_form="bytes", sep="/", bin="arm"
+            os="linux",
+            arch="arm",
+            version="1",
+            device="Lamp",
+            sn=self.serial,
+            sn_form="bytes",
+            sep="/",
+            bin="arm",
         )
         return DeviceModules(devmod, self.effects, limit)
 

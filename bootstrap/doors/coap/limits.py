@@ -8,6 +8,8 @@ from bootstrap.protocols.provisioning.constants import MAX_REQUEST_LENGTH
 
 MAX_PROVISION_REQUEST = MAX_REQUEST_LENGTH
 """Octets of one request to /provision, block-wise or not."""
+MAX_FDO_TOKENS = 16_384
+"""Tokens kept because they are too long for a query; DI's are the longest, some 3 KiB."""
 MAX_UPLOADS = 512
 """Half-received block-wise requests at a time: at most 48 MiB."""
 MAX_DOWNLOADS = 512

@@ -1,9 +1,10 @@
-"""What the door serves: the trigger, provisioning and the list of both. One small router, no aiocoap Site:
+"""What the door serves: the trigger, provisioning, FDO and a list of them. One small router, no aiocoap Site:
 a Site assembles block-wise requests, without a bound, for every path, also for those that do not exist.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -17,6 +18,7 @@ from aiocoap.resource import Resource
 from aiocoap.transports.udp6 import UDP6EndpointAddress
 
 from bootstrap.contract import Handle, Inbound, Via
+from bootstrap.doors.coap import fdo
 from bootstrap.doors.coap.blockwise import BoundedDownloads, BoundedUploads
 from bootstrap.doors.coap.codes import refusal
 from bootstrap.doors.coap.endpoint import address_of
@@ -30,7 +32,8 @@ MAX_LOCATOR_LENGTH = 128
 WELL_KNOWN_CORE = (".well-known", "core")
 LINKS = (
     f'</{"/".join(coap_eap.WELL_KNOWN_PATH)}>;rt="core.coap-eap";ct={coap_eap.COAP_CONTENT_FORMAT},'
-    f'</{PROVISION}>;rt="onward.provision";ct={cose.COAP_CONTENT_FORMAT}'
+    f'</{PROVISION}>;rt="onward.provision";ct={cose.COAP_CONTENT_FORMAT},'
+    f'</fdo/101/msg>;rt="onward.fdo";ct={fdo.CONTENT_FORMAT}'
 ).encode()
 
 _UNDERSTOOD = frozenset(
@@ -58,10 +61,12 @@ class Router(Resource):  # type: ignore[misc]
         self._block1 = BoundedUploads()
         self._block2 = BoundedDownloads()
         self._handle = handle
+        self._fdo = fdo.FdoResource(handle, time.monotonic)
         self._trigger = trigger
 
     async def needs_blockwise_assembly(self, request: Message) -> bool:
-        return request.code == codes.POST and _locator(request) is not None
+        ours = _locator(request) is not None or fdo.route_of(request) is not None
+        return request.code == codes.POST and ours
 
     async def render_to_pipe(self, pipe: Pipe) -> None:
         """As aiocoap has it, but critical options that nobody reads are refused (RFC 7252 section 5.4.1)."""
@@ -96,6 +101,9 @@ class Router(Resource):  # type: ignore[misc]
             return await _only(codes.GET, request, self._render_links)
         if locator is not None:
             return await _only(codes.POST, request, self._render_provision)
+        route = fdo.route_of(request)
+        if route is not None:
+            return await _only(codes.POST, request, lambda asked: self._fdo.render(asked, route))
         raise coap_error.NotFound
 
     async def _render_trigger(self, request: Message) -> Message:
