@@ -75,6 +75,8 @@ def _said(job: Job, now: datetime) -> tuple[str, str, str]:
         return _running(job, now), "", "info"
     if job.state == Job.State.DONE:
         return _done(job)
+    if job.state == Job.State.CANCELLED and job.total is None:
+        return _("Cancelled before it began."), "", "warn"
     if job.state == Job.State.CANCELLED:
         counts = {"done": intcomma(job.done), "total": intcomma(job.total or 0)}
         return _("Stopped after %(done)s of %(total)s. What was added stays.") % counts, "", "warn"

@@ -40,7 +40,10 @@ def fdo_settings(organization: Organization) -> FdoSettings:
     """The organization's settings; defaults are written at the first look."""
     row = FdoSettings.objects.filter(organization=organization).first()
     if row is None:
-        row, _created = FdoSettings.objects.get_or_create(organization=organization)
+        row, created = FdoSettings.objects.get_or_create(organization=organization)
+        if created:
+            # Doors know no organization without its settings.
+            revision_bump()
     return row
 
 

@@ -42,7 +42,7 @@ FILTERS: dict[str, Any] = {
     **{value: label for value, label in Voucher.State.choices},
     "all": gettext_lazy("All"),
 }
-"""What the list can be narrowed to. Without a wish: the vouchers that speak for their devices today."""
+"""What the list can be narrowed to. Without a wish: the vouchers with which devices can come to us today."""
 SELLABLE = (Voucher.State.STORED, Voucher.State.REGISTERED, Voucher.State.ONBOARDED)
 
 
@@ -96,7 +96,7 @@ def _listed(rows: QuerySet[Voucher]) -> QuerySet[Voucher]:
 def _narrowed(state: str, batch: Job | None) -> dict[str, Any]:
     wanted: dict[str, Any] = {"job": batch} if batch else {}
     if state == "":
-        return wanted | {"current": True}
+        return wanted | {"current": True, "state__in": SELLABLE}
     return wanted if state == "all" else wanted | {"state": state}
 
 

@@ -107,11 +107,12 @@ def fingerprint(digits: str, short: bool = False) -> SafeString:
     groups = format_html_join(
         "", "<span>{}</span>", ((shown[at : at + GROUP],) for at in range(0, len(shown), GROUP))
     )
-    more = "…" if short and len(digits) > len(shown) else ""
+    more = format_html("<span>{}</span>", "…") if len(digits) > len(shown) else ""
     return format_html(
-        '<span class="fingerprint" title="{}">{}<span class="mono digits" translate="no">{}{}</span></span>',
+        '<span class="fingerprint" title="{}">{}<span class="mono digits{}" translate="no">{}{}</span></span>',
         digits,
         identicon(digits),
+        " short" if short else "",
         groups,
         more,
     )

@@ -12,7 +12,22 @@ from tests.live_portal import ROOT
 SCREENS = {"phone": PHONE, "desktop": DESKTOP}
 THEMES = ("light", "dark")
 FOLDER = ROOT / "docs" / "screenshots"
-PICTURES = {"claim", "devices", "device", "device-stuck", "add", "offer", "plan-edit", "sign-in", "welcome"}
+PICTURES = {
+    "claim",
+    "devices",
+    "device",
+    "device-stuck",
+    "add",
+    "offer",
+    "plan-edit",
+    "sign-in",
+    "welcome",
+    "vouchers",
+    "voucher",
+    "voucher-import",
+    "job",
+    "jobs",
+}
 """The pages whose pictures are kept; the others are examined all the same."""
 NARROWEST = 320
 """CSS pixels at which a page must still fit (WCAG 2.2, 1.4.10)."""

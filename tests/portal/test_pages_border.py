@@ -11,7 +11,7 @@ from django.urls import URLPattern, get_resolver
 from pages_world import browser, colleague
 
 from bootstrap.bindings import claims
-from devices.models import Device, Membership, Organization, Role
+from devices.models import Device, Job, Membership, Organization, Role, Voucher
 from devices.services.people import invitation_create
 from portal.pages.urls import urlpatterns
 
@@ -22,6 +22,8 @@ NOUNS = {
     "devices": "devices",
     "offers": "claims",
     "plans": "plans",
+    "vouchers": "vouchers",
+    "jobs": "jobs",
     "settings/access-points": "access-points",
     "settings/realms": "realms",
     "settings/people": "members",
@@ -65,7 +67,19 @@ def everything(side: Side) -> dict[str, int]:
     thing = waiting(f"{side.name}-reads", organization_id=side.organization.pk)
     membership = Membership.objects.get(user=side.owner, organization=side.organization)
     offer = claims.offer(membership, session_id=thing.session.pk)
-    return ids | {"invitations": link.pk, "claims": offer.claim_id}
+    job = Job.objects.create(
+        organization=side.organization, kind=Job.Kind.VOUCHER_IMPORT, label=f"{side.name} lot"
+    )
+    voucher = Voucher.objects.create(
+        organization=side.organization,
+        job=job,
+        guid=f"{job.pk:032x}",
+        digest=f"{job.pk:064x}",
+        content=b"",
+        serial=f"{side.name}-sold",
+    )
+    more = {"invitations": link.pk, "claims": offer.claim_id, "vouchers": voucher.pk, "jobs": job.pk}
+    return ids | more
 
 
 def test_the_walk_knows_every_page() -> None:
