@@ -15,7 +15,7 @@ test: $(VENV)/dev.stamp  ## every test, foreign peers and browser too
 	@$(BIN)/pytest -n auto --dist loadfile $(ARGS)
 
 fast: $(VENV)/dev.stamp  ## the pure tests: no Django, no socket, under ten seconds
-	@$(BIN)/pytest -p no:django -q tests/wire tests/protocols $(ARGS)
+	@ONWARD_FAST=1 $(BIN)/pytest -p no:django -q -n auto --dist loadfile tests/wire tests/protocols $(ARGS)
 
 lint: $(VENV)/dev.stamp  ## what CI runs
 	@$(BIN)/ruff check .

@@ -262,6 +262,7 @@ def test_an_archive_in_an_archive_is_not_opened(outer: str, inner: str) -> None:
     assert codes_in(zipped(files) if outer == "zip" else tarred(files)) == ["VCH-154", "ok"]
 
 
+@pytest.mark.thorough
 def test_a_zip_bomb_is_refused_before_it_goes_off() -> None:
     bomb = zipped({f"{n}.pem": bytes(1 << 26) for n in range(4)})
     assert len(bomb) < 300_000
@@ -270,6 +271,7 @@ def test_a_zip_bomb_is_refused_before_it_goes_off() -> None:
         assert refused(bomb, replace(DEFAULT_LIMITS, total_length=1 << 27)) == "VCH-152"
 
 
+@pytest.mark.thorough
 def test_a_gzip_bomb_is_refused_before_it_goes_off() -> None:
     pump, content = zlib.compressobj(9, wbits=31), b""
     for _ in range(64):
@@ -279,12 +281,14 @@ def test_a_gzip_bomb_is_refused_before_it_goes_off() -> None:
         assert refused(content) == "VCH-153"
 
 
+@pytest.mark.thorough
 def test_a_tar_bomb_is_refused_before_it_goes_off() -> None:
     bomb = tarred({"a.pem": bytes(1 << 27)})
     with cheaply():
         assert refused(bomb) == "VCH-153"
 
 
+@pytest.mark.thorough
 def test_members_of_a_zip_that_share_their_octets_spend_the_budget_each() -> None:
     """A bomb without much compression: many records point to one member."""
     one = zipped({"a.pem": b"x" * 60_000 + bytes(range(256)) * 40}, zipfile.ZIP_STORED)
@@ -322,6 +326,7 @@ def test_a_directory_that_is_longer_than_it_says_is_refused() -> None:
     assert refused(zipped({f"{n}.pem": b"" for n in range(11)}), FEW) == "VCH-151"
 
 
+@pytest.mark.thorough
 def test_a_million_members_of_a_tar_are_refused() -> None:
     """Header after header with nothing in them: too tight a packing, or too many."""
     header = tarfile.TarInfo("a.pem").tobuf()
@@ -342,6 +347,7 @@ def test_too_many_vouchers_are_refused_in_every_form() -> None:
     assert len(octets_in(armored(one) * 10, FEW)) == 10
 
 
+@pytest.mark.thorough
 def test_a_million_tiny_items_are_refused() -> None:
     assert refused(b"\x80" * 10**6) == "VCH-151"
     with cheaply():
@@ -424,6 +430,7 @@ def test_a_file_cut_short_is_damaged() -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(sorted(FORMS)), st.data())
+@pytest.mark.thorough
 def test_a_changed_or_cut_file_gives_vouchers_or_codes_and_nothing_else(
     form: str, data: st.DataObject
 ) -> None:
@@ -449,6 +456,7 @@ def test_any_octets_give_vouchers_or_codes_and_nothing_else(magic: bytes, octets
             assert isinstance(found, bytes | VoucherMalformed)
 
 
+@pytest.mark.thorough
 def test_ten_thousand_vouchers_pass_with_flat_memory() -> None:
     one = made(3).encode()
     content = armored(*[one] * 100) * 100

@@ -105,6 +105,7 @@ def test_the_outcome_names_the_device() -> None:
     assert note.detail["guid"] == header.guid.hex()
 
 
+@pytest.mark.thorough
 def test_what_waits_for_the_hmac_fits_into_a_bearer_token() -> None:
     for kind in KINDS:
         _header, pending = started(device(kind), factory(kind).facts)

@@ -271,6 +271,7 @@ class Flips(Road):
 
 
 @pytest.mark.parametrize("position", range(0, 700, 9))
+@pytest.mark.thorough
 def test_one_flipped_bit_in_any_answer_ends_the_run_or_harms_nothing(position: int) -> None:
     for broken in range(MESSAGES):
         thing, portal = pair()

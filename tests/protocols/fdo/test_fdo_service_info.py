@@ -74,6 +74,7 @@ def test_a_whole_plan_is_carried_out_at_every_size(owner_limit: int, device_limi
 
 
 @pytest.mark.parametrize(("limit", "rounds"), [(256, 7000), (1300, 1045), (64_000, 22)])
+@pytest.mark.thorough
 def test_a_mebibyte_reaches_the_device_in_few_rounds(limit: int, rounds: int) -> None:
     bench = Workbench()
     content = octets(1024 * 1024)

@@ -368,6 +368,7 @@ def certificate_of_unknown_kind() -> tuple[bytes, ...]:
 
 @settings(max_examples=300, deadline=None)
 @given(st.data())
+@pytest.mark.thorough
 def test_one_flipped_bit_anywhere_is_refused(data: st.DataObject) -> None:
     octets = bytearray(made(3).encode())
     octets[data.draw(st.integers(0, len(octets) - 1))] ^= 1 << data.draw(st.integers(0, 7))
