@@ -21,7 +21,7 @@ from filelock import FileLock
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "tests" / "interop" / "go_fdo"
 GO_MINIMUM = (1, 25)
-BUILD_SECONDS = 420
+BUILD_SECONDS = 240
 
 
 class GoMissing(Exception):
