@@ -12,13 +12,13 @@ SEARCHED = ("name", "room", "serial", "manufacturer", "model")
 def devices_query(
     organization: Organization, *, q: str = "", state: str = "", serial: str = "", method: str = ""
 ) -> QuerySet[Device]:
-    """The devices that fit every filter given, with plan, onboarding and identifiers: two statements in all.
+    """The devices that fit every filter given, with plan, group, onboarding and identifiers: two statements in all.
 
     ``q`` finds a part of a name, room, serial, manufacturer or model; ``serial`` is exact.
     """
     found = (
         Device.objects.filter(organization=organization)
-        .select_related("plan", "onboarding__plan_version")
+        .select_related("plan", "group__plan", "onboarding__plan_version")
         .prefetch_related("identifiers")
         .order_by("-id")
     )

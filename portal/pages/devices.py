@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -21,14 +18,17 @@ from django.views.decorators.http import require_POST, require_safe
 
 from bootstrap.bindings import claims
 from bootstrap.engine.models import Event, Session
-from devices.models import Claim, Device, DeviceFile, DeviceState
+from devices.models import Claim, Device, DeviceFile, DeviceState, Voucher
 from devices.selectors.devices import device_get, devices_list
 from portal import catalogue
 from portal.decoded import messages_of
 from portal.deeds import device_change, device_remove
+from portal.finding import finding
 from portal.pages.access import member, membership_of
 from portal.pages.search import Search
-from portal.timeline import timeline
+from portal.pages.simulator import noob_line
+from portal.results import results_of
+from portal.timeline import FDO, timeline
 
 PAGE = 50
 BUNDLE_EVENTS_MAX = 2000
@@ -59,19 +59,10 @@ def index(request: HttpRequest) -> HttpResponse:
         "paged": bool(before),
         "waiting": [] if before or search else claims.waiting(organization, limit=5),
         "states": DeviceState.choices,
-        "simulator_line": simulator_line(request),
+        "simulator_line": noob_line(request),
     }
     fragment = request.headers.get("HX-Request") == "true" or request.GET.get("fragment") == "rows"
     return render(request, "devices/rows.html" if fragment else "devices/list.html", context)
-
-
-def simulator_line(request: HttpRequest) -> str:
-    """What to paste into a terminal to see a device come in."""
-    python = os.path.relpath(sys.executable)
-    devices = settings.DEVICES_URL or "https://127.0.0.1:8443"
-    # The address this browser uses: its session would not be found under another name of the same machine.
-    portal = f"{request.scheme}://{request.get_host()}"
-    return f"{python} -m bootstrap.simulator eap-noob --via {devices} --portal {portal}"
 
 
 def _device(request: HttpRequest, pk: int) -> Device:
@@ -83,7 +74,16 @@ def _device(request: HttpRequest, pk: int) -> Device:
 
 def _context(device: Device) -> dict[str, Any]:
     offer = Claim.objects.filter(device=device, state=Claim.State.OPEN).order_by("-pk").first()
-    return {"device": device, "timeline": timeline(device), "offer": offer, "now": timezone.now()}
+    results, files = results_of(device)
+    return {
+        "device": device,
+        "timeline": timeline(device),
+        "offer": offer,
+        "now": timezone.now(),
+        "finding": finding(device),
+        "results": results,
+        "files": files,
+    }
 
 
 @never_cache
@@ -98,11 +98,18 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "plans": membership_of(request).organization.plans.order_by("name"),
         "rooms": _rooms(request),
         "fresh": request.GET.get("new") == "1",
-        "files": device.files.defer("sealed").order_by("-pk")[:50],
-        "voucher": device.vouchers.defer("content").filter(current=True).first(),
+        "voucher": _voucher(device),
+        "tags": tags_text(device.tags),
         "groups": membership_of(request).organization.groups.order_by("name"),
     }
     return render(request, "devices/detail.html", context)
+
+
+def _voucher(device: Device) -> Voucher | None:
+    """The one that speaks for it; only a device with FDO has one."""
+    if device.method != FDO:
+        return None
+    return device.vouchers.defer("content").filter(current=True).first()
 
 
 def _rooms(request: HttpRequest) -> list[str]:
@@ -122,28 +129,64 @@ def progress(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @member
 def rename(request: HttpRequest, pk: int) -> HttpResponse:
-    """Name, room and plan, saved as soon as they change."""
+    """Name, room, group, plan and tags, saved as soon as they change."""
     device = _device(request, pk)
     if not membership_of(request).may_claim:
-        return HttpResponse(_("Your role may look, but not change."), status=403, content_type="text/plain")
-    fields: dict[str, object] = {
-        name: request.POST[name].replace("\0", "") for name in ("name", "room") if name in request.POST
-    }
-    if "plan" in request.POST:
-        chosen = request.POST["plan"]
-        plans = membership_of(request).organization.plans
-        fields["plan"] = (
-            plans.filter(pk=int(chosen)).first() if chosen.isdecimal() and len(chosen) < 19 else None
-        )
-        if chosen and fields["plan"] is None:
-            return HttpResponse(_("This plan does not exist."), status=422, content_type="text/plain")
+        return _refused(_("Your role may look, but not change."), 403)
     try:
-        device_change(device, membership_of(request), **fields)
+        device_change(device, membership_of(request), **_changes(request))
     except ValidationError as error:
-        return HttpResponse(" ".join(error.messages), status=422, content_type="text/plain")
+        return _refused(" ".join(error.messages), 422)
     if request.headers.get("Accept", "").startswith("text/html"):
         return redirect("device", pk)
     return HttpResponse(status=204)
+
+
+def _refused(sentence: str, status: int) -> HttpResponse:
+    return HttpResponse(sentence, status=status, content_type="text/plain; charset=utf-8")
+
+
+def _changes(request: HttpRequest) -> dict[str, object]:
+    """What the form says; raises ValidationError."""
+    organization, said = membership_of(request).organization, request.POST
+    fields: dict[str, object] = {
+        name: said[name].replace("\0", "") for name in ("name", "room") if name in said
+    }
+    if "plan" in said:
+        fields["plan"] = _chosen(organization.plans, said["plan"], _("This plan does not exist."))
+    if "group" in said:
+        fields["group"] = _chosen(organization.groups, said["group"], _("This group does not exist."))
+    if "tags" in said:
+        fields["tags"] = tags_read(said["tags"])
+    return fields
+
+
+def _chosen(rows: Any, text: str, unknown: str) -> Any:
+    """The row of this number; None where nothing was chosen."""
+    found = rows.filter(pk=int(text)).first() if text.isdecimal() and len(text) < 19 else None
+    if text and found is None:
+        raise ValidationError(unknown)
+    return found
+
+
+def tags_read(text: str) -> dict[str, str]:
+    """``name = value``, one a line; raises ValidationError that names the line."""
+    tags: dict[str, str] = {}
+    for line in text.splitlines():
+        name, sign, value = (part.strip() for part in line.partition("="))
+        if not name and not sign:
+            continue
+        if not sign or not value:
+            raise ValidationError(_("Write a tag as name = value: %s") % line.strip()[:60])
+        if name in tags:
+            raise ValidationError(_("Two tags are called %s.") % name[:60])
+        tags[name] = value
+    return tags
+
+
+def tags_text(tags: dict[str, str]) -> str:
+    """As it is edited."""
+    return "\n".join(f"{name} = {value}" for name, value in tags.items())
 
 
 @require_POST

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from devices.models import Device, DeviceState, OnboardingStep
 from portal import catalogue
 from portal.icons import ICONS
-from portal.timeline import POSITION, wait_sentences
+from portal.timeline import FDO, POSITION, fdo_wait_sentences, wait_sentences
 
 register = template.Library()
 
@@ -69,7 +69,7 @@ def ago(moment: datetime | None) -> SafeString:
     )
 
 
-METHODS = {"eap-noob": "EAP-NOOB"}
+METHODS = {"eap-noob": "EAP-NOOB", "fdo": "FDO"}
 
 
 @register.simple_tag
@@ -84,10 +84,13 @@ def where(device: Device) -> str:
     """The step it is at, or why it is stuck, in one sentence."""
     if device.state == DeviceState.STUCK:
         return catalogue.short(device.reason or "onboarding.stuck")
+    sentences = fdo_wait_sentences() if device.method == FDO else wait_sentences()
+    if device.state == DeviceState.KNOWN and device.method == FDO:
+        return sentences[1][0]
     if device.state == DeviceState.WAITING:
-        return wait_sentences()[0][0]
+        return sentences[0][0]
     if device.state == DeviceState.ONBOARDING and hasattr(device, "onboarding"):
-        return wait_sentences()[POSITION[OnboardingStep(device.onboarding.step)]][0]
+        return sentences[POSITION[OnboardingStep(device.onboarding.step)]][0]
     return ""
 
 

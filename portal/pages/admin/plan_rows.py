@@ -13,7 +13,9 @@ from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from bootstrap.bindings.fdo.plan import names_in
 from bootstrap.errors import MalformedMessage
+from bootstrap.protocols.fdo.service_info.devmod import Devmod
 from bootstrap.protocols.provisioning import PlanItem
 from devices.services.plans import (
     FDO_KINDS,
@@ -31,9 +33,9 @@ TITLES: dict[str, Any] = {
     "config": gettext_lazy("Setting"),
     "file": gettext_lazy("File"),
     "certificate": gettext_lazy("Certificate"),
-    "command": gettext_lazy("Command (FDO)"),
-    "collect": gettext_lazy("File to send us (FDO)"),
-    "fetch": gettext_lazy("Download from an address (FDO)"),
+    "command": gettext_lazy("Command"),
+    "collect": gettext_lazy("File to send us"),
+    "fetch": gettext_lazy("Download"),
 }
 LABELS: dict[str, Any] = {
     "ssid": gettext_lazy("Network name (SSID)"),
@@ -65,14 +67,42 @@ HINTS: dict[str, Any] = {
     "mode": gettext_lazy("Octal, like 644; empty is 600."),
     "content": gettext_lazy("At most 512 kB."),
     "profile": gettext_lazy("Empty for the usual one."),
+    "command": gettext_lazy("Without arguments, like systemctl. It runs as the device's onboarding does."),
     "args": gettext_lazy(
-        "As in a shell, with quotes around what has spaces. ${serial} and others are filled in."
+        "As in a shell: quotes around what has spaces. No pipes, no variables of the shell."
     ),
+    "output": gettext_lazy("The first part of it is shown on the device's page."),
+    "may_fail": gettext_lazy("Otherwise onboarding ends there, and the device is stuck."),
     "sha384": gettext_lazy("96 hexadecimal digits; empty to trust the address."),
 }
-CHOICES: dict[str, tuple[str, ...]] = {"security": SECURITIES} | {flag: ("", "yes") for flag in FLAGS}
-
-
+KIND_HINTS: dict[tuple[str, str], Any] = {
+    ("collect", "name"): gettext_lazy("Like /var/log/onboard.log. At most 512 kB are taken."),
+    ("fetch", "name"): gettext_lazy("Where the device saves it, like /tmp/app.tar.gz."),
+    ("fetch", "url"): gettext_lazy("With http:// or https://. The device gets it by itself."),
+}
+EXPLAINED: dict[str, Any] = {
+    "command": gettext_lazy("Runs a program on the device. FDO devices only."),
+    "collect": gettext_lazy("The device sends us one of its files. FDO devices only."),
+    "fetch": gettext_lazy("The device downloads a file from somewhere else. FDO devices only."),
+}
+"""What a kind is, where its title does not say it all."""
+CHOICES: dict[str, tuple[str, ...]] = {"security": SECURITIES}
+KNOWN_NAMES = frozenset(
+    ("serial", "guid", "voucher.guid", "voucher.device_info", "voucher.entries", *Devmod().values())
+)
+"""What ``${name}`` may ask for, beside tags (bootstrap.bindings.fdo.plan.values_of)."""
+WORDS: tuple[tuple[str, Any], ...] = (
+    ("serial", gettext_lazy("its serial number")),
+    ("guid", gettext_lazy("its FDO GUID, 32 hexadecimal digits")),
+    ("tag.site", gettext_lazy("its tag “site”; so does any other tag")),
+    ("voucher.device_info", gettext_lazy("what its voucher says it is")),
+    ("voucher.entries", gettext_lazy("how many owners its voucher went through")),
+    ("devmod.os", gettext_lazy("its operating system, in its own words")),
+    ("devmod.arch", gettext_lazy("its processor")),
+    ("devmod.version", gettext_lazy("the version of its system")),
+    ("devmod.device", gettext_lazy("its model")),
+)
+"""The names that people need, and what they stand for."""
 KEPT = "kept"
 """Carries a file, as base64, that came with a form which had a mistake elsewhere."""
 
@@ -89,6 +119,7 @@ class Control:
     errors: list[str] = field(default_factory=list)
     choices: tuple[str, ...] = ()
     is_file: bool = False
+    is_flag: bool = False
 
 
 @dataclass(slots=True)
@@ -123,13 +154,19 @@ class Row:
                 id=f"item-{self.key}-{name}",
                 label=KIND_LABELS.get((self.kind, name), LABELS[name]),
                 value=self.values.get(name, ""),
-                hint=HINTS.get(name, ""),
+                hint=KIND_HINTS.get((self.kind, name), HINTS.get(name, "")),
                 errors=self.errors.get(name, []),
                 choices=CHOICES.get(name, ()),
                 is_file=name == "content",
+                is_flag=name in FLAGS,
             )
             for name in FIELDS[self.kind]
         ]
+
+    @property
+    def explained(self) -> Any:
+        """What it does, where that needs words."""
+        return EXPLAINED.get(self.kind, "")
 
     @property
     def item(self) -> dict[str, Any]:
@@ -209,7 +246,9 @@ def _check(row: Row) -> None:
         return
     try:
         (cleaned,) = items_clean([row.item])
-        if row.kind not in FDO_KINDS:
+        if row.kind in FDO_KINDS:
+            _check_names(row)
+        else:
             PlanItem.build(cleaned["id"], cleaned["kind"], cleaned["value"])
     except ValidationError as error:
         sentence = error.messages[0].partition(": ")[2] or error.messages[0]
@@ -220,6 +259,15 @@ def _check(row: Row) -> None:
     except MalformedMessage:
         blamed = "mode" if row.kind == "file" else next(iter(FIELDS[row.kind]))
         row.errors[blamed] = [_("A device would not understand this.")]
+
+
+def _check_names(row: Row) -> None:
+    """A ``${name}`` that no device can have is a slip of the pen; tags may still be given."""
+    for field_name, text in row.values.items():
+        asked = names_in([{"value": {field_name: text}}])
+        unknown = sorted(name for name in asked if name not in KNOWN_NAMES and not name.startswith("tag."))
+        if unknown:
+            row.errors[field_name] = [_("Nothing is called ${%s}. See the list below.") % unknown[0]]
 
 
 def _reworded(row: Row, name: str, sentence: str) -> str:

@@ -21,14 +21,16 @@ from django.views.decorators.http import require_safe
 from bootstrap.bindings.directory import PlanEntry
 from bootstrap.bindings.provisioning import document
 from devices.models import Plan, PlanVersion
+from devices.selectors.devices import devices_query
 from devices.services.plans import FIELDS, file_digest, plan_delete, plan_save
 from portal.api.plans import SECRET_FIELDS
 from portal.pages.access import member, membership_of
-from portal.pages.admin.plan_rows import LABELS, TITLES, Row, rows_of, rows_read
+from portal.pages.admin.plan_rows import KIND_LABELS, LABELS, TITLES, WORDS, Row, rows_of, rows_read
 from portal.pages.admin.tabs import action, actor_of, blame, confirm, managed
 
 TEXT_SHOWN_MAX = 2000
 OCTETS_SHOWN_MAX = 24
+OFFERED_MAX = 50
 
 
 class PlanForm(forms.ModelForm):
@@ -62,7 +64,7 @@ class Shown:
 
 
 def _plan(request: HttpRequest, pk: int) -> Plan:
-    plans = Plan.objects.select_related("current").annotate(device_count=Count("device"))
+    plans = Plan.objects.select_related("current", "organization").annotate(device_count=Count("device"))
     return get_object_or_404(plans, pk=pk, organization=membership_of(request).organization)
 
 
@@ -101,6 +103,7 @@ def plan(request: HttpRequest, pk: int, number: int | None = None) -> HttpRespon
         "version": version,
         "versions": versions[:50],
         "items": [_shown(item, may_manage) for item in items],
+        "offered": devices_query(found.organization, method="fdo")[:OFFERED_MAX],
         "octets": [_diagnostic(item.encode()) for item in sent] if may_manage else [],
     }
     return render(request, "admin/plan.html", context)
@@ -110,7 +113,10 @@ def _shown(item: dict[str, Any], may_manage: bool) -> Shown:
     """Secrets are for those who may change the plan, as in the API."""
     value, secret = item["value"], SECRET_FIELDS.get(item["kind"], frozenset())
     facts = [
-        (LABELS[name], text if may_manage or name not in secret else _("only owners and admins see it"))
+        (
+            KIND_LABELS.get((item["kind"], name), LABELS[name]),
+            text if may_manage or name not in secret else _("only owners and admins see it"),
+        )
         for name, text in value.items()
         if name != "content"
     ]
@@ -169,7 +175,14 @@ def _edit(request: HttpRequest, found: Plan | None) -> HttpResponse:
             return redirect("plan", saved.pk)
     blanks = [Row(f"new{number}", kind) for number, kind in enumerate(FIELDS)]
     templates = [Row("ROWKEY", kind) for kind in FIELDS]
-    context = {"plan": found, "form": form, "rows": rows, "blanks": blanks, "templates": templates}
+    context = {
+        "plan": found,
+        "form": form,
+        "rows": rows,
+        "blanks": blanks,
+        "templates": templates,
+        "words": [("${" + name + "}", what) for name, what in WORDS],
+    }
     return render(request, "admin/plan_edit.html", context)
 
 

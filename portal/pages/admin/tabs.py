@@ -28,6 +28,10 @@ TABS: dict[str, Any] = {
     "settings-access-points": _("Access points"),
     "settings-realms": _("Realms"),
     "settings-serials": _("Expected serials"),
+    "settings-groups": _("Groups"),
+    "settings-fdo": _("FDO"),
+    "settings-keys": _("Keys"),
+    "settings-makers": _("Manufacturers"),
     "settings-tokens": _("API tokens"),
     "settings-audit": _("Audit log"),
 }

@@ -28,7 +28,19 @@ class TokenForm(forms.Form):
     name = forms.CharField(
         label=gettext_lazy("What is it for?"),
         max_length=80,
-        help_text=gettext_lazy("Like “nightly report”. It may do what you may do in this organization."),
+        help_text=gettext_lazy("Like “nightly report” or “line 4”."),
+    )
+    scope = forms.ChoiceField(
+        label=gettext_lazy("What may it do?"),
+        required=False,
+        initial=ApiToken.Scope.ALL,
+        choices=[
+            (ApiToken.Scope.ALL.value, gettext_lazy("Everything I may do")),
+            (ApiToken.Scope.VOUCHERS.value, gettext_lazy("Hand in vouchers only")),
+        ],
+        help_text=gettext_lazy(
+            "For a factory line choose vouchers only: it cannot see or change anything else."
+        ),
     )
     lifetime_days = forms.TypedChoiceField(
         label=gettext_lazy("Works for"),
@@ -52,7 +64,9 @@ def index(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         days = form.cleaned_data["lifetime_days"]
         lifetime = timedelta(days=days) if days else None
-        _token, text = token_create(person, organization, form.cleaned_data["name"], lifetime)
+        _token, text = token_create(
+            person, organization, form.cleaned_data["name"], lifetime, form.cleaned_data["scope"]
+        )
         once_put(request, "token", text)
         return redirect("settings-tokens")
     context = {
