@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,9 @@ from pages_world import browser, colleague
 
 from bootstrap.bindings import claims
 from devices.models import Device, Job, Membership, Organization, Role, Voucher
+from devices.services.fdo import manufacturer_trust
+from devices.services.groups import group_save
+from devices.services.owner_keys import owner_key_make
 from devices.services.people import invitation_create
 from portal.pages.urls import urlpatterns
 
@@ -26,6 +30,9 @@ NOUNS = {
     "jobs": "jobs",
     "settings/access-points": "access-points",
     "settings/realms": "realms",
+    "settings/groups": "groups",
+    "settings/keys": "owner-keys",
+    "settings/manufacturers": "manufacturers",
     "settings/people": "members",
     "settings/invitations": "invitations",
     "settings/tokens": "tokens",
@@ -40,13 +47,18 @@ def pages() -> Iterator[URLPattern]:
             yield pattern
 
 
+def numbered(path: str) -> str:
+    """With 1 for every number that belongs to the row: a version, a line of history, a file."""
+    return re.sub(r"<int:(number|event|file)>", "1", path)
+
+
 def with_id() -> list[str]:
     """Paths that name a row, ``{id}`` in its place."""
     found = []
     for pattern in pages():
         text = str(pattern.pattern)
         if "<int:pk>" in text:
-            found.append("/" + text.replace("<int:pk>", "{id}").replace("<int:number>", "1"))
+            found.append("/" + numbered(text.replace("<int:pk>", "{id}")))
     return found
 
 
@@ -78,7 +90,18 @@ def everything(side: Side) -> dict[str, int]:
         content=b"",
         serial=f"{side.name}-sold",
     )
-    more = {"invitations": link.pk, "claims": offer.claim_id, "vouchers": voucher.pk, "jobs": job.pk}
+    key = owner_key_make(side.organization, side.owner, name=f"{side.name} key")
+    more = {
+        "invitations": link.pk,
+        "claims": offer.claim_id,
+        "vouchers": voucher.pk,
+        "jobs": job.pk,
+        "owner-keys": key.pk,
+        "groups": group_save(side.organization, side.owner, name=f"{side.name} group").pk,
+        "manufacturers": manufacturer_trust(
+            side.organization, side.owner, bytes(key.public), f"{side.name} maker"
+        ).pk,
+    }
     return ids | more
 
 
@@ -108,7 +131,7 @@ def test_a_list_shows_only_ones_own(two: tuple[Side, Side], pattern: URLPattern)
     mine, theirs = two
     ids = everything(mine)
     everything(theirs)
-    path = "/" + str(pattern.pattern).replace("<int:number>", "1").replace("<str:", "{").replace(">", "}")
+    path = "/" + numbered(str(pattern.pattern)).replace("<str:", "{").replace(">", "}")
     if "<int:pk}" in path:
         path = path.replace("<int:pk}", str(ids[noun(path.replace("<int:pk}", "{id}"))]))
     answer = browser(mine.owner).get(path.replace("{name}", "x").replace("{token}", "x"))
@@ -122,7 +145,7 @@ def test_before_sign_in_there_is_only_sign_in(two: tuple[Side, Side], pattern: U
         return
     mine, _theirs = two
     ids = everything(mine)
-    path = "/" + str(pattern.pattern).replace("<int:number>", "1")
+    path = "/" + numbered(str(pattern.pattern))
     if "<int:pk>" in path:
         path = path.replace("<int:pk>", str(ids[noun(path.replace("<int:pk>", "{id}"))]))
     before = rows_left(ids), list(Device.objects.values())
