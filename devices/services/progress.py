@@ -5,6 +5,7 @@ The engine runs the statement inside its own transaction, everybody else through
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -37,7 +38,13 @@ class Progress:
 @lru_cache(maxsize=256)
 def database_time(moment: datetime | None) -> Any:
     """A moment as this database's driver wants it in raw SQL. One message has the same moment in many places."""
-    return connection.ops.adapt_datetimefield_value(moment) if moment else None
+    return _adapt()(moment) if moment else None
+
+
+@lru_cache(maxsize=1)
+def _adapt() -> Callable[[datetime], Any]:
+    """Of whichever thread's connection asks first: all are of one kind, and finding one's own costs more."""
+    return connection.ops.adapt_datetimefield_value
 
 
 def progress_statement(progress: Progress) -> tuple[str, list[Any]]:

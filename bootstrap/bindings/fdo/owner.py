@@ -110,7 +110,7 @@ class Hello:
     def onto(self, state: OwnerState) -> OwnerState:
         """The device's state with this run under way in place of any other."""
         words: dict[str, Any] = dict(zip(_RUN, self.run, strict=True))
-        return replace(restarted(state), **words)
+        return replace(state, **words)
 
     @property
     def name(self) -> bytes:
@@ -195,7 +195,10 @@ class FdoOwnerBinding:
     ) -> Outcome[To2State]:
         if hello.begun_at <= state.begun_at:
             raise Replayed("a run that has ended, or was overtaken by a later one")
-        done = owner.step(hello.onto(state.owner), message, facts, env)
+        before = state.owner
+        if message.number != MessageType.TO2_GET_OV_NEXT_ENTRY:  # which leaves no state behind
+            before = restarted(before)
+        done = owner.step(hello.onto(before), message, facts, env)
         if message.number == MessageType.TO2_GET_OV_NEXT_ENTRY:
             self._trail.add(hello.name, done.notes)
             return _asked(state, done.reply, Hello.of(done.state, hello.guid, hello.begun_at))
