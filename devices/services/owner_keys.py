@@ -183,7 +183,7 @@ def public_pem(spki: bytes) -> str:
 def public_in(pem: bytes) -> tuple[PublicKeyHandle, tuple[bytes, ...]]:
     """The public key that a person gave us as PEM (key, certificate or chain) or DER, and its chain, leaf first.
     Raises ValidationError."""
-    pem = pem[:PEM_MAX_LENGTH].strip()
+    der, pem = pem[:PEM_MAX_LENGTH], pem[:PEM_MAX_LENGTH].strip()
     try:
         if b"-----BEGIN CERTIFICATE-----" in pem:
             chain = tuple(
@@ -196,7 +196,7 @@ def public_in(pem: bytes) -> tuple[PublicKeyHandle, tuple[bytes, ...]]:
                 serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
             )
             return PublicKeyHandle.from_spki(der), ()
-        return PublicKeyHandle.from_spki(pem), ()
+        return PublicKeyHandle.from_spki(der), ()  # not stripped: a key may end in an octet that is a space
     except (ValueError, TypeError, PeerError, UnsupportedAlgorithm) as error:
         raise ValidationError(
             {"pem": _("This is not a public key or certificate that we can use.")}

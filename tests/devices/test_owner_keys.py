@@ -204,6 +204,14 @@ def test_what_is_no_public_key_is_refused(text: bytes) -> None:
         public_in(text)
 
 
+def test_a_key_that_ends_in_a_white_octet_is_read_whole() -> None:
+    key = SoftSigner.generate(KeyKind.P256)
+    while key.public.der[-1] not in b" \t\r\n":
+        key = SoftSigner.generate(KeyKind.P256)
+    handle, _chain = public_in(key.public.der)
+    assert handle.der == key.public.der
+
+
 # What the organization does
 
 
