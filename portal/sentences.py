@@ -166,6 +166,26 @@ PROBLEMS: dict[ClaimProblem, Entry] = {
         YOU,
         buttons=(SCAN,),
     ),
+    ClaimProblem.NO_VOUCHER: Entry(
+        gettext_noop("The maker has not registered it here yet."),
+        gettext_noop("Ask the seller for the ownership voucher of this device, and hand it in."),
+        SELLER,
+        buttons=(Button(gettext_noop("Upload voucher"), "vouchers"), SCAN),
+        status=404,
+    ),
+    ClaimProblem.SOLD_ON: Entry(
+        gettext_noop("This device was sold to a different account."),
+        gettext_noop("If you bought it back, ask the seller for the voucher that is extended to you again."),
+        SELLER,
+        "bad",
+        (Button(gettext_noop("Open the voucher"), "voucher"), SCAN),
+    ),
+    ClaimProblem.OUT_OF_SERVICE: Entry(
+        gettext_noop("This device was taken out of service here."),
+        gettext_noop("Open it to see when and by whom."),
+        MANAGER,
+        buttons=(OPEN, SCAN),
+    ),
 }
 
 PROVE, RESET = gettext_noop("Keep it powered on."), gettext_noop("Reset the device, then scan its new code.")

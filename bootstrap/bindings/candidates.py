@@ -12,7 +12,7 @@ from bootstrap.engine.models import Session
 from bootstrap.engine.store import Record
 from bootstrap.engine.store import django as store
 from bootstrap.protocols.eap_noob.constants import Direction
-from devices.models import ExpectedSerial, Organization
+from devices.models import DeviceState, ExpectedSerial, Organization
 from devices.services.claims import Words, merge_candidates
 
 WAITING_MAX = 200
@@ -31,7 +31,8 @@ class Candidate:
     via: str
     source: str
     created_at: datetime
-    seen_at: datetime
+    seen_at: datetime | None
+    """None for a device with a voucher that was never switched on."""
     next_at: datetime | None
     phase: str
     own_way: bool
@@ -42,6 +43,10 @@ class Candidate:
     """A device of the organization with the same serial."""
     shows_code: bool
     reads_code: bool
+    state: str = DeviceState.WAITING.value
+    """Of the device; one that nobody has claimed yet waits."""
+    guid: str = ""
+    """Of an FDO device."""
 
 
 def waiting(organization: Organization, limit: int = 100) -> list[Candidate]:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 
-from bootstrap.bindings import codes, eap_noob
+from bootstrap.bindings import claims_fdo, codes, eap_noob
 from bootstrap.bindings.candidates import (
     WAITING_MAX,
     WAITING_PHASES,
@@ -60,6 +60,8 @@ def look(code: str, membership: Membership) -> Candidate:
     """What this code would claim. Reads only, but for keeping the device awake; raises ClaimRefused."""
     with _counted_tries(membership):
         oob = codes.read(code)
+        if not isinstance(oob, Oob):
+            return claims_fdo.look(oob, membership)
         record, state = _find(oob.peer_id)
         _refuse_owned(record, membership)
         outcome = noob.oob_check(state.association, oob)
@@ -71,11 +73,14 @@ def look(code: str, membership: Membership) -> Candidate:
 def confirm(
     code: str, membership: Membership, *, merge: bool | None = None, name: str = "", room: str = ""
 ) -> Device:
-    """Device-to-server: deliver the code to the machine and make the device this organization's."""
+    """Device-to-server: deliver the code to the machine and make the device this organization's. A device with a
+    voucher is this organization's already; then it is only told that a person has it."""
     _need_right(membership)
     with _counted_tries(membership):
         oob = codes.read(code)
         with transaction.atomic():
+            if not isinstance(oob, Oob):
+                return claims_fdo.confirm(oob, membership, name=name, room=room)
             done = _confirm(oob, membership, merge, name, room)
         if isinstance(done, ClaimRefused):
             raise done

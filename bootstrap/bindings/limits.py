@@ -13,6 +13,7 @@ _COUNTED = (
     ClaimProblem.UNKNOWN_DEVICE,
     ClaimProblem.WRONG_CODE,
     ClaimProblem.NOBODY_WITH_SERIAL,
+    ClaimProblem.NO_VOUCHER,
 )
 
 

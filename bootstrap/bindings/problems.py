@@ -45,6 +45,12 @@ class ClaimProblem(StrEnum):
     """Slow down; ``retry_after_seconds``."""
     NOT_WAITING = "CLM-118"
     """The device is in no state to be claimed."""
+    NO_VOUCHER = "CLM-119"
+    """No voucher of this FDO device is here. One of another organization looks just the same."""
+    SOLD_ON = "CLM-120"
+    """This organization has extended the device's voucher to another owner; ``voucher``."""
+    OUT_OF_SERVICE = "CLM-121"
+    """Somebody here took the device out of service; ``device``."""
 
 
 class ClaimRefused(Exception):

@@ -196,6 +196,8 @@ def _fdo(onboarding: Onboarding) -> bool:
     session = _newest_to2(onboarding.device)
     if session is None:
         return False
+    accepted = Claim.objects.filter(device=onboarding.device, state=Claim.State.ACCEPTED)
+    accepted.update(state=Claim.State.COMPLETED)
     under_way = session.phase != PHASES[MessageType.TO2_DONE]
     if session.milestone in BOOTSTRAPPED or under_way:
         if onboarding.step == OnboardingStep.PROVISION or onboarding.device.state != DeviceState.ONBOARDING:
@@ -208,6 +210,11 @@ def _fdo(onboarding: Onboarding) -> bool:
     elif onboarding.step != OnboardingStep.DONE or onboarding.device.state != DeviceState.ONBOARDED:
         _finish(onboarding)
     return False
+
+
+def to2_proved(device: Device) -> bool:
+    """Whether the device has ever proved itself to its owner (TO2)."""
+    return _newest_to2(device) is not None
 
 
 def _newest_to2(device: Device) -> Session | None:

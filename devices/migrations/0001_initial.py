@@ -172,7 +172,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('session_id', models.BigIntegerField(db_index=True)),
                 ('direction', models.CharField(choices=[('device-to-server', 'Device shows the code'), ('server-to-device', 'Portal shows the code')], max_length=20)),
-                ('assurance', models.CharField(choices=[('fresh-code', 'Fresh code from the device'), ('sticker-secret', 'Secret on a sticker'), ('serial-only', 'Serial number only')], max_length=20)),
+                ('assurance', models.CharField(choices=[('fresh-code', 'Fresh code from the device'), ('sticker-secret', 'Secret on a sticker'), ('sticker', 'Name on a sticker'), ('serial-only', 'Serial number only')], max_length=20)),
                 ('state', models.CharField(choices=[('open', 'Code shown'), ('accepted', 'Code accepted'), ('completed', 'Device proved itself'), ('expired', 'Expired')], max_length=12)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('expires_at', models.DateTimeField(blank=True, null=True)),

@@ -189,6 +189,7 @@ class Claim(models.Model):
 
         FRESH_CODE = "fresh-code", _("Fresh code from the device")
         STICKER_SECRET = "sticker-secret", _("Secret on a sticker")
+        STICKER = "sticker", _("Name on a sticker")
         SERIAL_ONLY = "serial-only", _("Serial number only")
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="claims")

@@ -130,6 +130,41 @@ def claim_open(membership: Membership, device: Device, session_id: int, expires_
     return claim
 
 
+def claim_voucher(
+    membership: Membership,
+    device: Device,
+    session_id: int,
+    assurance: str,
+    *,
+    proved: bool,
+    name: str = "",
+    room: str = "",
+) -> Claim:
+    """A person has the device, whose voucher made it this organization's before. Its onboarding stays as it is."""
+    device.name, device.room = name.strip()[:80] or device.name, room.strip()[:80] or device.room
+    typed = assurance == Claim.Assurance.SERIAL_ONLY
+    device.serial_confirmed = device.serial_confirmed or typed
+    device.save(update_fields=["name", "room", "serial_confirmed"])
+    claim = Claim.objects.create(
+        organization=membership.organization,
+        device=device,
+        person=membership.user,
+        session_id=session_id,
+        direction=Claim.Direction.DEVICE_TO_SERVER,
+        assurance=assurance,
+        state=Claim.State.COMPLETED if proved else Claim.State.ACCEPTED,
+    )
+    audit_write(
+        membership.organization,
+        membership.user,
+        "device.claimed",
+        device.pk,
+        serial=device.serial,
+        assurance=str(assurance),
+    )
+    return claim
+
+
 def _identify(device: Device, words: Words) -> None:
     names = [(Identifier.Kind.PEER_ID, words.peer_id), (Identifier.Kind.SERIAL, words.serial)]
     for kind, value in names:

@@ -38,7 +38,7 @@ def landing(request: HttpRequest) -> HttpResponse:
     query = request.META.get("QUERY_STRING", "")
     try:
         # Anything but such a code ends here: no row for it, no sign-in page before the answer.
-        codes.read(query if len(query) <= QUERY_MAX_LENGTH else "")
+        codes.read_oob(query if len(query) <= QUERY_MAX_LENGTH else "")
         answer: HttpResponse = redirect("claim", pending.keep(request, query))
         answer.status_code = 303
         # What was in the address does not travel on.
@@ -47,6 +47,18 @@ def landing(request: HttpRequest) -> HttpResponse:
         answer = _refused(request, refused)
         # Nor here; but this is a page with forms, and they need their Origin.
         answer["Referrer-Policy"] = "strict-origin"
+    return _private(answer)
+
+
+@require_safe
+def landing_fdo(request: HttpRequest, guid: str) -> HttpResponse:
+    """``/d/<GUID>``: what the sticker of an FDO device opens. The GUID is no secret, but a fragment may be one."""
+    named = codes.guid_in(guid)
+    if named is None:
+        return _private(_refused(request, ClaimRefused(ClaimProblem.UNREADABLE)))
+    # The empty fragment takes the place of the sticker's in the address bar (RFC 9110 section 10.2.2).
+    answer = redirect(reverse("claim", args=[pending.keep(request, str(named))]) + "#")
+    answer.status_code = 303
     return _private(answer)
 
 
@@ -81,13 +93,15 @@ def _ask(request: HttpRequest, name: str, code: str, status: int = 200) -> HttpR
     if candidate.merge_with:
         old = membership.organization.devices.filter(pk=candidate.merge_with).first()
     context = {"candidate": candidate, "old": old, "name": name}
-    return render(request, "claim/ask.html", context, status=status)
+    page = "claim/ask_fdo.html" if candidate.guid else "claim/ask.html"
+    return render(request, page, context, status=status)
 
 
 def _confirm(request: HttpRequest, name: str, code: str) -> HttpResponse:
     answer = request.POST.get("merge", "")
     merge = {"yes": True, "no": False}.get(answer)
-    device = claims.confirm(code, membership_of(request), merge=merge)
+    wanted = {field: request.POST.get(field, "").replace("\0", "") for field in ("name", "room")}
+    device = claims.confirm(code, membership_of(request), merge=merge, **wanted)
     pending.drop(request, name)
     target = redirect("device", device.pk)
     target.status_code = 303
@@ -108,9 +122,9 @@ def buttons(said: catalogue.Said, detail: dict[str, Any]) -> list[tuple[str, str
     """Labels and addresses of what can be done next."""
     found = []
     for button in said.buttons:
-        if button.to == "device":
-            if detail.get("device"):
-                found.append((button.label, reverse("device", args=[detail["device"]])))
+        if button.to in ("device", "voucher"):
+            if detail.get(button.to):
+                found.append((button.label, reverse(button.to, args=[detail[button.to]])))
         else:
             found.append((button.label, reverse(button.to)))
     return found
@@ -128,8 +142,8 @@ def different(request: HttpRequest, name: str) -> HttpResponse:
 def add(request: HttpRequest) -> HttpResponse:
     """One page, one endpoint for everything that can be scanned, photographed, typed or pasted."""
     if request.method == "POST":
-        code = request.POST.get("code", "").strip()
-        if not code or len(code) > QUERY_MAX_LENGTH * 2:
+        code = codes.shortened(request.POST.get("code", "").strip())
+        if not code or len(code) > codes.STICKER_MAX_LENGTH:
             return _private(_refused(request, ClaimRefused(ClaimProblem.UNREADABLE)))
         target = redirect("claim", pending.keep(request, code))
         target.status_code = 303
@@ -213,6 +227,7 @@ def qr_path(text: str) -> dict[str, Any]:
 
 urlpatterns = [
     path("n", landing, name="landing"),
+    path("d/<str:guid>", landing_fdo, name="landing-fdo"),
     path("claim/<str:name>", claim, name="claim"),
     path("claim/<str:name>/different", different, name="claim-different"),
     path("add", add, name="add"),

@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
+from bootstrap.bindings.candidates import Candidate
 from devices.models import Device, DeviceState, OnboardingStep
 from portal import catalogue
 from portal.icons import ICONS
@@ -45,14 +46,14 @@ def icon(name: str) -> SafeString:
 
 
 @register.simple_tag
-def state_chip(device: Device) -> SafeString:
+def state_chip(device: Device | Candidate) -> SafeString:
     """Glyph, word and tone of a device's state."""
     glyph, tone = STATES[device.state]
     return format_html(
         '<span class="chip {}"><span aria-hidden="true">{}</span>{}</span>',
         tone,
         glyph,
-        device.get_state_display(),
+        DeviceState(device.state).label,
     )
 
 
