@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.parse
@@ -12,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.live_portal import LivePortal
+from tests.live_portal import ROOT, LivePortal
 
 ORGANIZATION = "Home"
 UNLIMITED = {
@@ -23,6 +26,18 @@ UNLIMITED = {
 }
 """A test asks more often in a minute than a factory in a day."""
 KINDS = ("P-256", "P-384", "RSA-2048", "RSA-3072")
+_LOOP = """
+import contextlib, io, json, sys, django
+django.setup()
+for line in sys.stdin:
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            exec(json.loads(line), {})
+        print(json.dumps([True, said.getvalue()]), flush=True)
+    except Exception as error:
+        print(json.dumps([False, repr(error)]), flush=True)
+"""
 _SETTINGS = """
 from devices.models import Organization
 from devices.services.fdo import fdo_settings_save
@@ -72,6 +87,8 @@ class FdoPortal:
 
     live: LivePortal
     token: str = field(default="", repr=False)
+    shell: subprocess.Popen[str] | None = field(default=None, repr=False)
+    """Django on the portal's data folder, kept: starting it costs seconds."""
     owner_keys: dict[str, str] = field(default_factory=dict)
     """PEM of the public owner key by kind, a certificate each; after ``prepare``."""
 
@@ -91,22 +108,45 @@ class FdoPortal:
         return self.live.portal
 
     def refreshed(self) -> None:
-        """Doors look at their directory twice a second."""
-        time.sleep(0.8)
+        """Doors look at their directory twice a second; on a crowded machine they come to it later."""
+        time.sleep(0.8 + min(os.getloadavg()[0] / (os.cpu_count() or 1), 5) * 0.4)
 
     def settings(self, **fields: Any) -> None:
         """What the organization does in FDO."""
         self._code(_SETTINGS.format(name=ORGANIZATION, fields=fields))
+        self.refreshed()
 
     def prepare(self, *trusted: Path) -> None:
         """Owner and manufacturer keys of every kind, with certificates, so that DI may ask for any; and the
         manufacturers to believe, by PEM files with their certificates."""
         code = _PREPARE.format(name=ORGANIZATION, kinds=KINDS, paths=[str(path) for path in trusted])
         self.owner_keys = json.loads(self._code(code))
+        self.refreshed()
+
+    def stop(self) -> None:
+        """The portal, and what looked into it."""
+        if self.shell is not None:
+            self.shell.kill()
+            self.shell.wait(timeout=10)
+        self.live.stop()
 
     def _code(self, code: str) -> str:
-        said = self.live.manage("shell", "-v0", "-c", code)
-        self.refreshed()
+        if self.shell is None:
+            places = {"DJANGO_SETTINGS_MODULE": "portal.settings", "ONWARD_DATA_DIR": str(self.live.folder)}
+            self.shell = subprocess.Popen(
+                [sys.executable, "-c", _LOOP],
+                cwd=ROOT,
+                env=self.live._environment() | places,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        assert self.shell.stdin is not None
+        assert self.shell.stdout is not None
+        self.shell.stdin.write(json.dumps(code) + "\n")
+        self.shell.stdin.flush()
+        done, said = json.loads(self.shell.stdout.readline())
+        assert done, said
         return said
 
     def exported(self, kind: str) -> str:
@@ -165,8 +205,8 @@ class FdoPortal:
 
     def files_of(self, device: int) -> dict[str, bytes]:
         """What a device has sent: collected files, and outputs of commands as ``<item>.out``."""
-        said = self.live.manage("shell", "-v0", "-c", _FILES.format(device=device))
-        return {name: bytes.fromhex(content) for name, content in json.loads(said).items()}
+        said = json.loads(self._code(_FILES.format(device=device)))
+        return {name: bytes.fromhex(content) for name, content in said.items()}
 
     def results_of(self, device: int) -> dict[str, bool]:
         """Items of its plan, and whether each worked."""

@@ -66,7 +66,7 @@ def _onward() -> Iterator[Side]:
         portal.settings(reuse_credentials=True)
         yield Side(OURS, portal.url, lambda: portal.live.pids("runweb"))
     finally:
-        portal.live.stop()
+        portal.stop()
 
 
 @contextmanager

@@ -41,7 +41,7 @@ def fdo_portal(go_fdo: GoPeer) -> Iterator[FdoPortal]:
     portal = FdoPortal.start()
     portal.prepare(*(go_fdo.key(role, kind) for role in ("manufacturer", "owner") for kind in KINDS))
     yield portal
-    portal.live.stop()
+    portal.stop()
 
 
 FETCHED = b"from the web\n" * 100
