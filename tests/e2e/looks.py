@@ -26,7 +26,6 @@ PICTURES = {
     "voucher",
     "voucher-import",
     "job",
-    "jobs",
 }
 """The pages whose pictures are kept; the others are examined all the same."""
 NARROWEST = 320
