@@ -208,6 +208,20 @@ def test_a_new_credential_supersedes_the_old_voucher_and_the_device_is_onboarded
     assert device.identifiers.filter(kind="fdo-guid").count() == 2
 
 
+def test_the_old_credential_is_good_until_the_new_one_has_proven_itself(known: Voucher, maker: Maker) -> None:
+    old = finish(known)
+    guid = os.urandom(16)
+    content = maker.made_for(public_of(OwnerKey.objects.get()), guid=guid)
+    fresh = next_session(old, content, guid.hex())
+    look_after(known)
+    assert Session.objects.filter(pk=old.pk).exists(), "the device may have missed our last message"
+    Session.objects.filter(pk=fresh.pk).update(milestone="bootstrapped")
+    look_after(known)
+    assert not Session.objects.filter(pk=old.pk).exists()
+    assert Session.objects.filter(pk=fresh.pk).exists()
+    assert Voucher.objects.get(current=True).guid == guid.hex()
+
+
 def test_a_device_that_died_in_its_last_message_has_one_voucher_in_the_end(
     known: Voucher, maker: Maker
 ) -> None:

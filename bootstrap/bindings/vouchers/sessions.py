@@ -60,10 +60,15 @@ def material_of(guid: str, content: bytes) -> bytes:
     return envelope.seal_material(freeze(OwnerMaterial(voucher=content)), PROTOCOL, guid)
 
 
+def material_in(session: Session) -> OwnerMaterial:
+    """What this session was given."""
+    blob = envelope.unseal_material(bytes(session.material or b""), session.protocol, session.locator)
+    return thaw(OwnerMaterial, blob)
+
+
 def voucher_in(session: Session) -> bytes:
     """The voucher that this session serves."""
-    blob = envelope.unseal_material(bytes(session.material or b""), session.protocol, session.locator)
-    return thaw(OwnerMaterial, blob).voucher
+    return material_in(session).voucher
 
 
 def session_close(row: Session) -> None:

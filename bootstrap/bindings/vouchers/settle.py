@@ -15,7 +15,13 @@ from django.db import DatabaseError, transaction
 
 from bootstrap.bindings.vouchers.admit import Outcome, admit, voucher_words
 from bootstrap.bindings.vouchers.hand_over import registrations_due, registrations_off
-from bootstrap.bindings.vouchers.sessions import DI_PROTOCOL, PROTOCOL, session_close, voucher_in
+from bootstrap.bindings.vouchers.sessions import (
+    DI_PROTOCOL,
+    PROTOCOL,
+    material_in,
+    session_close,
+    voucher_in,
+)
 from bootstrap.contract import Milestone
 from bootstrap.engine import envelope
 from bootstrap.engine.models import Event, Session
@@ -33,6 +39,13 @@ KEPT = timedelta(hours=1)
 """How long a settled DI session still answers a device that lost our last message."""
 DI_DONE = "initialized"
 """Phase of a DI session whose device has left the factory."""
+PROVEN = (
+    Milestone.BOOTSTRAPPED.value,
+    Milestone.RECONNECTED.value,
+    Milestone.PROVISIONED.value,
+    Milestone.STUCK.value,
+)
+"""Milestones of a session whose device has signed with its key under that GUID."""
 FINISHED = (Milestone.PROVISIONED.value, Milestone.STUCK.value)
 log = structlog.get_logger(__name__)
 
@@ -101,6 +114,17 @@ def settle_to2(device_id: int) -> None:
     finished = [session for session in sessions if session.milestone in FINISHED]
     if finished:
         _results(device, max(finished, key=lambda session: session.seen_at))
+    _retire(sessions)
+
+
+def _retire(sessions: list[Session]) -> None:
+    """A credential that has proven itself ends the one it replaced: nobody comes with that any more."""
+    by_guid = {session.locator: session for session in sessions}
+    for session in sessions:
+        if session.milestone in PROVEN and session.material is not None:
+            replaced = by_guid.get(material_in(session).replaces)
+            if replaced is not None:
+                session_close(replaced)
 
 
 def _follow(device: Device, sessions: list[Session]) -> None:
