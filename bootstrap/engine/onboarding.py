@@ -19,7 +19,7 @@ from django.utils import timezone
 from bootstrap.contract import Level, Milestone
 from bootstrap.engine import envelope
 from bootstrap.engine.events import event_write
-from bootstrap.engine.models import Session
+from bootstrap.engine.models import Event, Session
 from bootstrap.protocols import provisioning
 from bootstrap.protocols.fdo.constants import MessageType
 from bootstrap.protocols.fdo.server.state import PHASES
@@ -38,6 +38,10 @@ REMINDERS_MAX = 3
 BOOTSTRAPPED = (Milestone.BOOTSTRAPPED.value, Milestone.RECONNECTED.value)
 _PROVED = ("Registered", "Reconnecting")
 """Phases of a session whose device and we share a persistent association."""
+_ENDED = (PHASES[MessageType.TO2_DONE], PHASES[MessageType.ERROR])
+"""Phases of a TO2 session without a run under way."""
+_TROUBLES = ("fdo.plan-unfit", "fdo.error-received")
+"""What ends a run before its items are done."""
 log = structlog.get_logger(__name__)
 
 
@@ -198,7 +202,7 @@ def _fdo(onboarding: Onboarding) -> bool:
         return False
     accepted = Claim.objects.filter(device=onboarding.device, state=Claim.State.ACCEPTED)
     accepted.update(state=Claim.State.COMPLETED)
-    under_way = session.phase != PHASES[MessageType.TO2_DONE]
+    under_way = session.phase not in _ENDED
     if session.milestone in BOOTSTRAPPED or under_way:
         if onboarding.step == OnboardingStep.PROVISION or onboarding.device.state != DeviceState.ONBOARDING:
             return False
@@ -206,7 +210,7 @@ def _fdo(onboarding: Onboarding) -> bool:
         return _move(onboarding, OnboardingStep.PROVISION)
     if session.milestone == Milestone.STUCK.value:
         onboarding.step, onboarding.due_at = OnboardingStep.PROVISION, None
-        _stuck(onboarding, "fdo.item-failed")
+        _stuck(onboarding, _fdo_trouble(onboarding.device))
     elif onboarding.step != OnboardingStep.DONE or onboarding.device.state != DeviceState.ONBOARDED:
         _finish(onboarding)
     return False
@@ -215,6 +219,14 @@ def _fdo(onboarding: Onboarding) -> bool:
 def to2_proved(device: Device) -> bool:
     """Whether the device has ever proved itself to its owner (TO2)."""
     return _newest_to2(device) is not None
+
+
+def _fdo_trouble(device: Device) -> str:
+    """Why its last TO2 did not come to a good end: the code of a line in its history."""
+    ends = Event.objects.filter(device=device, code__in=(*_TROUBLES, "fdo.action-failed", "fdo.done"))
+    newest = ends.order_by("-id").values_list("code", flat=True).first()
+    # A device that ends it because of an item is followed by the line of that item.
+    return newest if newest in _TROUBLES else "fdo.item-failed"
 
 
 def _newest_to2(device: Device) -> Session | None:

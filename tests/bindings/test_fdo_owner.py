@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from django.utils import timezone
 from engine_world import House, mine, rows
 from fdo_house import Thing, factory
 
-from bootstrap.engine import envelope
+from bootstrap.engine import envelope, onboarding
 from bootstrap.engine.models import Event, Session
 from bootstrap.protocols.fdo.messages import ErrorMessage, HelloDevice
 from bootstrap.protocols.fdo.reported import Reported
@@ -16,7 +17,7 @@ from bootstrap.protocols.fdo.server import OwnerMaterial
 from bootstrap.protocols.fdo.voucher import Voucher
 from bootstrap.wire.frozen import thaw
 from bootstrap.wire.keys import SoftSigner
-from devices.models import DeviceFile, Membership, OwnerKey
+from devices.models import Device, DeviceFile, Membership, Onboarding, OwnerKey
 from devices.services.fdo import fdo_settings_save
 from devices.services.owner_keys import owner_key_active, owner_key_rotate
 from devices.services.plans import plan_save
@@ -314,9 +315,16 @@ def test_a_plan_that_asks_for_what_is_not_there_stops_the_device_and_says_why(
     event = Event.objects.get(device=device, code="fdo.plan-unfit")
     assert event.detail == {"item": "x", "name": "tag.site"}
     assert Session.objects.get(protocol="fdo").milestone == "stuck"
-    device.tags = {"site": "x"}
-    device.save()
+    now = timezone.now()
+    Onboarding.objects.create(device=device, started_at=now, step_since=now)
+    onboarding.advance(device.pk)
+    device.refresh_from_db()
+    assert (device.state, device.reason) == ("stuck", "fdo.plan-unfit")
+    Device.objects.filter(pk=device.pk).update(tags={"site": "x"})
     thing.to2()
+    onboarding.advance(device.pk)
+    device.refresh_from_db()
+    assert (device.state, device.reason) == ("onboarded", "")
 
 
 def test_the_groups_plan_counts_before_the_organizations(factory: House, mine: Membership) -> None:
