@@ -168,14 +168,18 @@ class GoPeer:
 
     def serve(self, owner: str = "owner", **policy: Any) -> GoServer:
         """Start the server on a free port; ``owner`` is the role whose keys own there."""
-        return self._start("server", "-keys", str(self.keys), "-owner", owner, "-policy", json.dumps(policy))
+        return self._start(
+            "server", "-tied", "-keys", str(self.keys), "-owner", owner, "-policy", json.dumps(policy)
+        )
 
     def serve_own_state(self) -> GoServer:
         """DI and TO2 with the library's own in-memory state; it has no control pages and always offers reuse."""
-        return self._start("own-state")
+        return self._start("own-state", "-tied")
 
     def _start(self, *words: str) -> GoServer:
-        process = subprocess.Popen([str(self.program), *words], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [str(self.program), *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         assert process.stdout is not None
         place = json.loads(process.stdout.readline())
         server = GoServer(process, place["url"], place["pid"])

@@ -30,8 +30,12 @@ type bothKeys interface {
 func runOwnState(words []string) (any, error) {
 	flags := flag.NewFlagSet("server-own-state", flag.ContinueOnError)
 	listen := flags.String("listen", "127.0.0.1:0", "address")
+	tied := flags.Bool("tied", false, "end when standard input does")
 	if err := flags.Parse(words); err != nil {
 		return nil, err
+	}
+	if *tied {
+		go endWithParent()
 	}
 	listener, err := net.Listen("tcp", *listen)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -84,6 +85,7 @@ func runServer(words []string) (any, error) {
 	keys := flags.String("keys", "", "key folder")
 	listen := flags.String("listen", "127.0.0.1:0", "address")
 	start := flags.String("policy", "", "policy as JSON")
+	tied := flags.Bool("tied", false, "end when standard input does: with the parent, however it ends")
 	role := flags.String("owner", "owner", "role of the ring's keys that own here: owner or owner2")
 	if err := flags.Parse(words); err != nil {
 		return nil, err
@@ -106,11 +108,20 @@ func runServer(words []string) (any, error) {
 		<-stopped
 		_ = web.Close()
 	}()
+	if *tied {
+		go endWithParent()
+	}
 	print1(map[string]any{"url": server.url, "pid": os.Getpid()})
 	if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return nil, err
 	}
 	return nil, nil
+}
+
+// endWithParent ends the process when nobody holds the other end of its standard input any more.
+func endWithParent() {
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	os.Exit(0)
 }
 
 func (server *peer) setPolicy(content []byte) error {
