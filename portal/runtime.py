@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -81,9 +82,11 @@ def _collect_seldom() -> None:
     gc.set_threshold(COLLECT_ALLOCATIONS, 20, 20)
 
 
-def ring() -> None:
-    """Tell a worker that something is due. The rows are the truth; a lost bell only costs two seconds."""
+def ring(*tasks: Any) -> None:
+    """Tell a worker that something is due, the sweep unless other ``tasks`` are named. The rows are the truth; a
+    lost bell only costs two seconds."""
     try:
-        sweep.delay()
+        for task in tasks or (sweep,):
+            task.delay()
     except (OperationalError, OSError) as error:
         log.warning("doorbell.failed", error=str(error))

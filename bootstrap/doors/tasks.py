@@ -30,7 +30,10 @@ def sweep() -> None:
     with one_at_a_time("sweep"):
         for _round in range(ROUNDS_MAX):
             now = timezone.now()
-            if not onboarding.sweep(now, settle.settle_to2) + settle.settle_di(now):
+            fresh = settle.settle_di(now)
+            if fresh:
+                to0_run.delay()  # the device that just left the factory may look for its owner at once
+            if not onboarding.sweep(now, settle.settle_to2) + fresh:
                 return
 
 
