@@ -23,6 +23,7 @@ from bootstrap.protocols.fdo.server import di
 from bootstrap.protocols.fdo.server.di import DiFacts, DiPending, DiState
 from bootstrap.wire.frozen import freeze, thaw
 from bootstrap.wire.keys import KeyKind
+from bootstrap.wire.x509 import request_key
 
 PROTOCOL = "fdo-di"
 _WANTED: dict[int, tuple[KeyKind, ...]] = {
@@ -35,13 +36,28 @@ _WANTED: dict[int, tuple[KeyKind, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """What keys a device asks for: pkType and pkEnc, and the kind of its own key, which says the size where the
+    type alone does not. Zeros and nothing when it leaves that to the station."""
+
+    key_type: int = 0
+    key_encoding: int = 0
+    device_kind: str = ""
+
+    @classmethod
+    def of(cls, message: AppStart) -> Wish:
+        """Raises MalformedMessage and NotAuthenticated for a request that is none."""
+        info = message.info
+        return cls(info.key_type, info.key_encoding, request_key(info.csr).kind.value) if info else cls()
+
+
+@dataclass(frozen=True, slots=True)
 class _Said:
     """Message 12, with what the token of message 11 holds."""
 
     message: SetHmac
     pending: DiPending
-    key_type: int
-    key_encoding: int
+    wish: Wish
 
 
 class FdoDiBinding:
@@ -59,8 +75,11 @@ class FdoDiBinding:
         number, _slash, station = inbound.operation.partition("/")
         if int(number) == MessageType.DI_APP_START:
             return self._app_start(inbound, station, env)
-        _at, organization_id, key_type, key_encoding, *values = token_open(TokenKind.DI, inbound.token, env)
-        said = _Said(SetHmac.decode(inbound.body), DiPending(*values), key_type, key_encoding)
+        _at, organization_id, key_type, key_encoding, device_kind, *values = token_open(
+            TokenKind.DI, inbound.token, env
+        )
+        wish = Wish(key_type, key_encoding, device_kind)
+        said = _Said(SetHmac.decode(inbound.body), DiPending(*values), wish)
         return Received(
             said,
             locator=said.pending.guid.hex(),
@@ -77,9 +96,9 @@ class FdoDiBinding:
         if not policy.lets_initialize(inbound.source):
             raise NotAuthorized("this network may not run DI here")
         message = AppStart.decode(inbound.body)
-        key_type, encoding = (message.info.key_type, message.info.key_encoding) if message.info else (0, 0)
-        body, pending = di.open_(message, facts(policy, key_type, encoding), env)
-        values = (policy.organization_id, key_type, encoding, *astuple(pending))
+        wish = Wish.of(message)
+        body, pending = di.open_(message, facts(policy, wish), env)
+        values = (policy.organization_id, *astuple(wish), *astuple(pending))
         return Received(reply=Reply(body, token=token_seal(TokenKind.DI, milliseconds(env), *values)))
 
     def initial(self, received: Received, inbound: Inbound) -> DiState:
@@ -100,9 +119,7 @@ class FdoDiBinding:
         """12 to 13."""
         said: _Said = received.message
         policy = self._directory.current.fdo_policy(received.organization_id)
-        return di.finish(
-            said.pending, said.message, facts(policy, said.key_type, said.key_encoding), env, state
-        )
+        return di.finish(said.pending, said.message, facts(policy, said.wish), env, state)
 
     def apply(self, record: Record, outcome: Outcome[DiState], env: Env) -> Effects:
         """The worker makes it a device with a voucher."""
@@ -113,20 +130,20 @@ class FdoDiBinding:
         raise LocalError(f"DI opens no {protocol} session")
 
 
-def facts(policy: FdoPolicy, key_type: int, key_encoding: int) -> DiFacts:
-    """What the station has for a device that asks for this type of key and this encoding, which all keys of its
-    voucher will have (section 3.4.2); the station's own choice where it has no such key.
+def facts(policy: FdoPolicy, wish: Wish) -> DiFacts:
+    """What the station has for a device with this wish: the type and encoding that all keys of its voucher will have
+    (section 3.4.2); the station's own choice where it has no such key.
 
     Raises ResourceNotFound when the manufacturer role is off or has no keys.
     """
     if not policy.manufacturer_on:
         raise ResourceNotFound("the manufacturer role is off")
-    kind = _kind(policy, key_type)
+    kind = _kind(policy, wish)
     maker, owner = policy.manufacturer_keys.get(kind), policy.owner_keys.get(kind)
     ca = policy.device_cas.get(kind) or next(iter(policy.device_cas.values()), None)
     if maker is None or owner is None or ca is None or ca.certificate is None:
         raise ResourceNotFound("the manufacturer has no keys")
-    public = _public(maker, owner, key_type, key_encoding)
+    public = _public(maker, owner, wish.key_type, wish.key_encoding)
     return DiFacts(
         signer=maker.signer,
         manufacturer_key=public,
@@ -137,8 +154,10 @@ def facts(policy: FdoPolicy, key_type: int, key_encoding: int) -> DiFacts:
     )
 
 
-def _kind(policy: FdoPolicy, key_type: int) -> KeyKind:
-    for kind in _WANTED.get(key_type, ()):
+def _kind(policy: FdoPolicy, wish: Wish) -> KeyKind:
+    """RSAPKCS and RSAPSS name no size: then it is the device's own, if we have such keys."""
+    wanted = _WANTED.get(wish.key_type, ())
+    for kind in sorted(wanted, key=lambda kind: kind.value != wish.device_kind):
         if kind in policy.manufacturer_keys and kind in policy.owner_keys:
             return kind
     return policy.di_key_kind
