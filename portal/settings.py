@@ -318,7 +318,12 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "DeviceState": "devices.models.DeviceState",
         "ClaimState": "devices.models.Claim.State",
+        "JobState": "devices.models.Job.State",
+        "KeyKind": "devices.models.keys.KIND_CHOICES",
+        "OwnerKeyState": "devices.models.OwnerKey.State",
         "Reading": "devices.models.Realm.Reading",
+        "RegistrationState": "devices.models.Registration.State",
+        "VoucherState": "devices.models.Voucher.State",
     },
 }
 

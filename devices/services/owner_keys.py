@@ -166,9 +166,18 @@ def owner_key_ensure(
 
 def owner_key_pem(key: OwnerKey) -> str:
     """The public half, for whoever extends vouchers to us: a certificate where there is one, else the key."""
-    if key.certificate and key.encoding == OwnerKey.Encoding.X5CHAIN:
-        certificate = x509.load_der_x509_certificate(bytes(key.certificate))
-        return certificate.public_bytes(serialization.Encoding.PEM).decode()
+    certified = key.certificate and key.encoding == OwnerKey.Encoding.X5CHAIN
+    return certificate_pem(key) if certified else public_key_pem(key)
+
+
+def certificate_pem(key: OwnerKey) -> str:
+    """Its certificate, which it must have."""
+    certificate = x509.load_der_x509_certificate(bytes(key.certificate or b""))
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def public_key_pem(key: OwnerKey) -> str:
+    """Its public half."""
     return public_pem(bytes(key.public))
 
 

@@ -20,7 +20,7 @@ from portal.api.organizations import PersonSerializer
 from portal.api.permissions import Right, membership_of
 
 LIFETIME_MAX_DAYS = 3650
-TOKEN_FIELDS = ("id", "name", "hint", "created_at", "last_used_at", "expires_at")
+TOKEN_FIELDS = ("id", "name", "scope", "hint", "created_at", "last_used_at", "expires_at")
 
 
 class OrganizationName(serializers.ModelSerializer[Organization]):
@@ -56,6 +56,12 @@ class TokenNew(StrictSerializer):
     """A token to make."""
 
     name = serializers.CharField(max_length=80, required=False, allow_blank=True)
+    scope = serializers.ChoiceField(
+        ApiToken.Scope.choices,
+        required=False,
+        allow_blank=True,
+        help_text="`vouchers`: hand in vouchers and see how that went; empty: everything the person may do",
+    )
     lifetime_days = serializers.IntegerField(
         min_value=1, max_value=LIFETIME_MAX_DAYS, required=False, help_text="Left out: until it is revoked"
     )
@@ -83,7 +89,9 @@ class TokenViewSet(ReadViewSet):
         if own_end is not None:
             left = own_end - timezone.now()
             lifetime = min(lifetime, left) if lifetime else left
-        token, text = token_create(self.person, self.organization, body.get("name", ""), lifetime)
+        token, text = token_create(
+            self.person, self.organization, body.get("name", ""), lifetime, body.get("scope", "")
+        )
         return Response(TokenSerializer(token).data | {"token": text}, status=201)
 
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:

@@ -5,21 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from django.http import Http404, HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from bootstrap.engine.models import Event, Session
-from devices.models import Device, DeviceState, Identifier, Onboarding, Plan
+from devices.models import Device, DeviceFile, DeviceState, Group, Identifier, Onboarding, Plan
 from devices.selectors.devices import devices_query
+from devices.services.devices import TAG_MAX_LENGTH
 from portal import catalogue
-from portal.api.base import ReadViewSet, StrictSerializer
+from portal.api.base import ID_MAX, ID_PATTERN, ReadViewSet, StrictSerializer
+from portal.api.fields import OwnField
 from portal.api.pagination import NewestFirst, OldestFirst
-from portal.api.permissions import Right, membership_of
+from portal.api.permissions import Right
 from portal.api.sessions import SHOWN, EventSerializer, SessionSerializer
 from portal.deeds import device_change, device_remove
+from portal.downloads import file_answer
 
 
 class IdentifierSerializer(serializers.ModelSerializer[Identifier]):
@@ -60,6 +65,7 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
     fix = serializers.SerializerMethodField(help_text="What to do about it")
     onboarding = OnboardingSerializer(read_only=True, allow_null=True)
     identifiers = IdentifierSerializer(many=True, read_only=True)
+    tags = serializers.DictField(child=serializers.CharField(), read_only=True)
 
     class Meta:
         model = Device
@@ -74,6 +80,8 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
             "method",
             "via",
             "plan",
+            "group",
+            "tags",
             "state",
             "step",
             "reason",
@@ -96,15 +104,13 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
         return catalogue.reason(device.reason).fix if device.reason else ""
 
 
-class OwnPlanField(serializers.PrimaryKeyRelatedField[Plan]):
-    """A plan of the organization, by id."""
+class DeviceFileSerializer(serializers.ModelSerializer[DeviceFile]):
+    """A file that the device sent. Its name is the device's own word."""
 
-    def get_queryset(self) -> QuerySet[Plan]:
-        """Another organization's plan does not exist."""
-        membership = membership_of(self.context["request"])
-        return (
-            Plan.objects.filter(organization=membership.organization) if membership else Plan.objects.none()
-        )
+    class Meta:
+        model = DeviceFile
+        fields = ("id", "name", "length", "sha384", "received_at")
+        read_only_fields = fields
 
 
 class DeviceChange(StrictSerializer):
@@ -112,8 +118,15 @@ class DeviceChange(StrictSerializer):
 
     name = serializers.CharField(max_length=80, allow_blank=True)
     room = serializers.CharField(max_length=80, allow_blank=True)
-    plan = OwnPlanField(
-        queryset=Plan.objects.none(), allow_null=True, help_text="null: the organization's default plan"
+    plan = OwnField(
+        queryset=Plan.objects.none(),
+        allow_null=True,
+        help_text="null: the group's plan, else the organization's default one",
+    )
+    group = OwnField(queryset=Group.objects.none(), allow_null=True)
+    tags = serializers.DictField(
+        child=serializers.CharField(max_length=TAG_MAX_LENGTH, trim_whitespace=False),
+        help_text="All of them: short texts by name",
     )
 
 
@@ -131,6 +144,7 @@ class DeviceFilter(serializers.Serializer[Any]):
         required=False, allow_blank=True, max_length=120, help_text="Exactly this serial"
     )
     method = serializers.CharField(required=False, allow_blank=True, max_length=32)
+    group = serializers.IntegerField(required=False, min_value=1, max_value=ID_MAX)
 
 
 @extend_schema(tags=["devices"])
@@ -148,11 +162,13 @@ class DeviceViewSet(ReadViewSet):
     @extend_schema(parameters=[DeviceFilter])
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Newest first."""
-        return self.page(devices_query(self.organization, **self.filters(DeviceFilter)), DeviceSerializer)
+        wanted = self.filters(DeviceFilter)
+        group = {"group": wanted.pop("group")} if "group" in wanted else {}
+        return self.page(devices_query(self.organization, **wanted).filter(**group), DeviceSerializer)
 
     @extend_schema(request=DeviceChange, responses=DeviceSerializer)
     def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Name, room, plan; what is not sent stays."""
+        """Name, room, plan, group, tags; what is not sent stays."""
         device = device_change(self.get_object(), self.membership, **self.body(DeviceChange, partial=True))
         return Response(self.get_serializer(device).data)
 
@@ -172,3 +188,24 @@ class DeviceViewSet(ReadViewSet):
     def sessions(self, request: Request, pk: str) -> Response:
         """Every session the device ever had, newest first."""
         return self.page(Session.objects.only(*SHOWN).filter(device=self.get_object()), SessionSerializer)
+
+    @extend_schema(operation_id="devices_files_list", responses=DeviceFileSerializer(many=True))
+    @action(detail=True, pagination_class=NewestFirst)
+    def files(self, request: Request, pk: str) -> Response:
+        """What the device sent, newest first: files that its plan collects, and what commands wrote."""
+        return self.page(
+            DeviceFile.objects.defer("sealed").filter(device=self.get_object()), DeviceFileSerializer
+        )
+
+    @extend_schema(
+        operation_id="devices_files_download",
+        parameters=[OpenApiParameter("file", int, OpenApiParameter.PATH)],
+        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
+    )
+    @action(detail=True, url_path=f"files/(?P<file>{ID_PATTERN})")
+    def download(self, request: Request, pk: str, file: str) -> HttpResponse:
+        """One of them."""
+        found = DeviceFile.objects.filter(device=self.get_object(), pk=int(file)).first()
+        if found is None:
+            raise Http404
+        return file_answer(found)

@@ -130,7 +130,7 @@ class JobViewSet(ReadViewSet):
     queryset = Job.objects.all()
     serializer_class = JobSerializer
     right_to_write = Right.CLAIM
-    open_to_vouchers_tokens = True
+    open_to_vouchers_tokens = frozenset({"list", "retrieve", "rows", "causes", "report"})
 
     @extend_schema(
         operation_id="jobs_rows_list", parameters=[RowFilter], responses=JobRowSerializer(many=True)
@@ -173,10 +173,11 @@ class JobViewSet(ReadViewSet):
     @action(detail=True, methods=["post"])
     def trust(self, request: Request, pk: str) -> Response:
         """Trust a manufacturer that this import met, and run just its rows again. For owners and admins."""
+        job = self.get_object()
         if not self.membership.may_manage:
             self.permission_denied(request)
         body = self.body(TrustNew)
-        job = import_trust(self.get_object(), self.person, body["fingerprint"], body.get("name", ""))
+        job = import_trust(job, self.person, body["fingerprint"], body.get("name", ""))
         ring_after_commit()
         return self._shown(job)
 

@@ -32,6 +32,9 @@ def upload_of(request: Request, field: str = "file") -> tuple[Iterator[bytes], s
             raise ValidationError({field: [_("Send exactly one file, in the field “file”.")]})
         file: UploadedFile = request.FILES[field]
         return iter(file.chunks(CHUNK)), file.name or ""
+    if not hasattr(request.data, "read"):
+        # JSON, or no body at all.
+        raise ValidationError({field: [_("Send the file itself, in a form or as the bare body.")]})
     return _chunks(request.data), ""
 
 

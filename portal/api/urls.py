@@ -19,12 +19,21 @@ from portal.api.account import MeViewSet, TokenViewSet
 from portal.api.audit import AuditViewSet
 from portal.api.claims import ClaimViewSet, WaitingViewSet
 from portal.api.devices import DeviceViewSet
+from portal.api.fdo import FdoViewSet
+from portal.api.groups import GroupViewSet
 from portal.api.jobs import JobViewSet
+from portal.api.manufacturers import ManufacturerViewSet
 from portal.api.organizations import MemberViewSet, OrganizationViewSet
+from portal.api.owner_keys import OwnerKeyViewSet
 from portal.api.plans import PlanViewSet
 from portal.api.schema import OnwardSchema, SchemaView
 from portal.api.sessions import SessionViewSet
 from portal.api.vouchers import VoucherViewSet
+
+
+def replaced(route: Any, **methods: str) -> Any:
+    """A route that takes more methods, for views that have them."""
+    return route._replace(mapping=route.mapping | methods)
 
 
 class Router(SimpleRouter):
@@ -32,6 +41,9 @@ class Router(SimpleRouter):
 
     def __init__(self) -> None:
         super().__init__()
+        lists, *others = SimpleRouter.routes
+        # A noun that is one object (``fdo``) is changed at its own address.
+        self.routes = [replaced(lists, patch="change"), *others]
         self.trailing_slash = "/?"
 
 
@@ -42,10 +54,14 @@ for noun, view in {
     "claims": ClaimViewSet,
     "devices": DeviceViewSet,
     "expected-serials": ExpectedSerialViewSet,
+    "fdo": FdoViewSet,
+    "groups": GroupViewSet,
     "jobs": JobViewSet,
+    "manufacturers": ManufacturerViewSet,
     "me": MeViewSet,
     "members": MemberViewSet,
     "organizations": OrganizationViewSet,
+    "owner-keys": OwnerKeyViewSet,
     "plans": PlanViewSet,
     "realms": RealmViewSet,
     "sessions": SessionViewSet,

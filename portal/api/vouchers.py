@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.db.models import Prefetch, Q, QuerySet
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
+from rest_framework.exceptions import ParseError
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -146,7 +148,7 @@ class VoucherViewSet(ReadViewSet):
     serializer_class = VoucherSerializer
     parser_classes = [StrictJSONParser, MultiPartParser, BareParser]
     right_to_write = Right.CLAIM
-    open_to_vouchers_tokens = True
+    open_to_vouchers_tokens = frozenset({"list", "retrieve", "create", "files"})
 
     @extend_schema(parameters=[VoucherFilter])
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -168,7 +170,23 @@ class VoucherViewSet(ReadViewSet):
         bare body. Answers a job at once; `GET /jobs/{id}` says how it goes. The same file twice adds nothing.
         """
         chunks, name = upload_of(request)
-        label = str(request.POST.get("label", ""))
+        return self._queued(chunks, name, str(request.POST.get("label", "")))
+
+    @extend_schema(
+        operation_id="vouchers_files_put",
+        parameters=[OpenApiParameter("name", str, OpenApiParameter.PATH, description="What to call it")],
+        request={"application/octet-stream": OpenApiTypes.BINARY},
+        responses={202: JobSerializer},
+    )
+    @action(detail=False, methods=["put"], url_path="files/(?P<name>[^/]+)", parser_classes=[BareParser])
+    def files(self, request: Request, name: str) -> Response:
+        """The same as `curl -T lot.pem https://…/api/v1/vouchers/files/` sends it."""
+        chunks, _name = upload_of(request)
+        return self._queued(chunks, name, "")
+
+    def _queued(self, chunks: Iterable[bytes], name: str, label: str) -> Response:
+        if "\0" in name + label:
+            raise ParseError
         job = import_create(self.organization, self.person, chunks, name, label=label)
         ring_after_commit()
         shown = JobSerializer(job, context=self.get_serializer_context())

@@ -23,6 +23,7 @@ from devices.selectors.devices import device_get, devices_list
 from portal import catalogue
 from portal.decoded import messages_of
 from portal.deeds import device_change, device_remove
+from portal.downloads import file_answer
 from portal.finding import finding
 from portal.pages.access import member, membership_of
 from portal.pages.search import Search
@@ -276,10 +277,7 @@ def file(request: HttpRequest, pk: int, file: int) -> HttpResponse:
     found = DeviceFile.objects.filter(device=_device(request, pk), pk=file).first()
     if found is None:
         raise Http404("no such file")
-    answer = HttpResponse(found.content, content_type="application/octet-stream")
-    name = "".join(c if c.isalnum() or c in "-_." else "_" for c in found.name.rpartition("/")[2])[-80:]
-    answer["Content-Disposition"] = f'attachment; filename="{name.lstrip(".") or "file"}"'
-    return answer
+    return file_answer(found)
 
 
 urlpatterns = [
