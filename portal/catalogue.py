@@ -12,11 +12,13 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from bootstrap.bindings.problems import ClaimRefused
-from portal.sentences import EVENTS, NOOB_ERROR_EVENTS, NOOB_ERRORS, PROBLEMS, Button, Entry
+from portal.sentences import EVENTS as NOOB_EVENTS
+from portal.sentences import NOOB_ERROR_EVENTS, NOOB_ERRORS, PROBLEMS, Button, Entry
 from portal.sentences_fdo import FDO_EVENTS
 from portal.sentences_vouchers import VOUCHER_PROBLEMS
 
-_EVENTS = EVENTS | FDO_EVENTS
+EVENTS = NOOB_EVENTS | FDO_EVENTS
+"""Every line of history, by its code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ def voucher_problem(code: str, detail: Mapping[str, Any]) -> Said:
 
 def event(code: str, detail: Mapping[str, Any]) -> Said:
     """One line of history; a code that is not in the catalogue is shown as it is."""
-    entry = _EVENTS.get(code, Entry("", tone="info"))
+    entry = EVENTS.get(code, Entry("", tone="info"))
     number = detail.get("code")
     meaning = NOOB_ERRORS.get(number) if isinstance(number, int) and code in NOOB_ERROR_EVENTS else None
     if meaning is not None:
@@ -106,7 +108,7 @@ def reason(code: str) -> Said:
 
 def short(code: str) -> str:
     """A code in a few words without values, for lists."""
-    entry = _EVENTS.get(code)
+    entry = EVENTS.get(code)
     if entry is None:
         return code
     return _(entry.short or entry.sentence)

@@ -14,12 +14,15 @@ from django.urls import NoReverseMatch, reverse
 from bootstrap.bindings.problems import ClaimProblem, ClaimRefused
 from bootstrap.engine import onboarding
 from bootstrap.protocols.eap_noob.constants import ERROR_INFO, NEEDS_A_PERSON, NOTE, NoobErrorCode
+from bootstrap.protocols.fdo.constants import MessageType
+from bootstrap.protocols.fdo.server.outcome import NOTE_CODES
 from devices.models import OnboardingStep
 from portal import catalogue, sentences
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVER_SIDE = (
     "bootstrap/protocols/eap_noob/server",
+    "bootstrap/protocols/fdo/server",
     "bootstrap/protocols/provisioning",
     "bootstrap/bindings",
     "bootstrap/engine",
@@ -31,17 +34,46 @@ TONES = {"ok", "info", "warn", "bad"}
 
 
 def calls() -> Iterator[tuple[str, ast.Call]]:
-    """Every call in the code that may write a line of history."""
+    """Every call in the code that may write a line of history; names of local values stand for the values."""
     for folder in SERVER_SIDE:
         for file in sorted((ROOT / folder).rglob("*.py")):
-            for node in ast.walk(ast.parse(file.read_text())):
+            tree = ast.parse(file.read_text())
+            for function in [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]:
+                Spelled(function).visit(function)
+            for node in ast.walk(tree):
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
                     yield getattr(node.func, "id", None) or node.func.attr, node
+
+
+class Spelled(ast.NodeTransformer):
+    """``Note(code, level, detail)`` with what was assigned to ``code`` and ``detail`` in the same function."""
+
+    def __init__(self, function: ast.FunctionDef) -> None:
+        self.values: dict[str, ast.expr] = {}
+        for node in ast.walk(function):
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                self.values[node.targets[0].id] = node.value
+            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
+                self.values[node.target.id] = node.value
+
+    def visit_Call(self, node: ast.Call) -> ast.Call:
+        """Of the calls that write lines."""
+        if isinstance(node.func, ast.Name) and node.func.id == "Note":
+            node.args = [self.values.get(getattr(a, "id", ""), a) for a in node.args]
+        self.generic_visit(node)
+        return node
 
 
 def words(node: ast.expr) -> list[str]:
     """The constants an argument may be."""
     return [n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+
+
+def noted_codes(node: ast.expr) -> list[str]:
+    """What the first argument of ``noted`` stands for: of EAP-NOOB a word, of FDO a message."""
+    if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "MessageType":
+        return [NOTE_CODES[MessageType[node.attr]]]
+    return [NOTE + word for word in words(node)]
 
 
 def written_codes() -> set[str]:
@@ -51,7 +83,7 @@ def written_codes() -> set[str]:
         if name == "Note" and call.args:
             codes.update(words(call.args[0]))
         elif name == "noted" and call.args:
-            codes.update(NOTE + word for word in words(call.args[0]))
+            codes.update(noted_codes(call.args[0]))
         elif name == "event_write" and len(call.args) > 1:
             codes.update(words(call.args[1]))
         elif name in ("_stuck", "_show"):
@@ -75,7 +107,7 @@ def written_details() -> Iterator[tuple[str, set[str]]]:
             keys = {key.value for table in tables for key in table.keys if isinstance(key, ast.Constant)}
             yield from ((code, keys) for code in words(call.args[0]))
         elif name == "noted" and call.args:
-            yield from ((NOTE + word, named) for word in words(call.args[0]))
+            yield from ((code, named) for code in noted_codes(call.args[0]))
         elif name == "event_write" and len(call.args) > 1:
             yield from ((code, named) for code in words(call.args[1]))
 
@@ -83,16 +115,16 @@ def written_details() -> Iterator[tuple[str, set[str]]]:
 def test_every_value_that_a_sentence_names_is_written_with_it() -> None:
     checked = set()
     for code, keys in written_details():
-        if code in sentences.EVENTS:
-            entry = sentences.EVENTS[code]
+        if code in catalogue.EVENTS:
+            entry = catalogue.EVENTS[code]
             assert set(NAMED_VALUE.findall(entry.sentence + entry.fix)) <= keys, code
             checked.add(code)
-    with_values = {code for code, entry in sentences.EVENTS.items() if NAMED_VALUE.search(entry.sentence)}
+    with_values = {code for code, entry in catalogue.EVENTS.items() if NAMED_VALUE.search(entry.sentence)}
     assert with_values <= checked, "each was found where it is written"
     assert len(checked & with_values) >= 10
 
 
-@pytest.mark.parametrize("code", sorted(sentences.EVENTS))
+@pytest.mark.parametrize("code", sorted(catalogue.EVENTS))
 def test_the_short_words_have_no_values(code: str) -> None:
     said = catalogue.short(code)
     assert said
@@ -166,6 +198,9 @@ def test_the_search_for_codes_finds_what_is_known_to_be_written() -> None:
     assert {
         "claim.confirmed",
         "eap-noob.completed",
+        "fdo.action-failed",
+        "fdo.hello-device",
+        "voucher.extended",
         "provisioning.reported",
         "onboarding.silent",
     } <= written_codes()
@@ -174,7 +209,7 @@ def test_the_search_for_codes_finds_what_is_known_to_be_written() -> None:
 
 @pytest.mark.parametrize("code", sorted(written_codes()))
 def test_every_line_of_history_has_a_sentence(code: str) -> None:
-    assert code in sentences.EVENTS
+    assert code in catalogue.EVENTS
     said = catalogue.event(code, {})
     assert said.sentence.strip()
     assert said.sentence != code
@@ -220,7 +255,7 @@ def test_every_button_leads_to_a_page(problem: ClaimProblem) -> None:
 
 
 def test_sentences_name_their_values_so_that_translators_can_move_them() -> None:
-    for entry in (*sentences.PROBLEMS.values(), *sentences.EVENTS.values()):
+    for entry in (*sentences.PROBLEMS.values(), *catalogue.EVENTS.values()):
         for text in (entry.sentence, entry.fix):
             assert "%" not in NAMED_VALUE.sub("", text), text
             assert not list(Formatter().parse(text))[1:], text

@@ -12,15 +12,12 @@ from django.urls import URLPattern, get_resolver
 from pages_world import browser, colleague
 
 from bootstrap.bindings import claims
-from devices.models import Device, Job, Membership, Organization, Role, Voucher
-from devices.services.fdo import manufacturer_trust
-from devices.services.groups import group_save
-from devices.services.owner_keys import owner_key_make
+from devices.models import Device, Membership, Organization, Role
 from devices.services.people import invitation_create
 from portal.pages.urls import urlpatterns
 
 pytestmark = pytest.mark.django_db
-OPEN = {"home", "theme", "manifest", "landing", "welcome", "join", "claim", "claim-different"}
+OPEN = {"home", "theme", "manifest", "landing", "landing-fdo", "welcome", "join", "claim", "claim-different"}
 """For everybody: they know nothing of anybody, or prove themselves by a random name."""
 NOUNS = {
     "devices": "devices",
@@ -79,30 +76,7 @@ def everything(side: Side) -> dict[str, int]:
     thing = waiting(f"{side.name}-reads", organization_id=side.organization.pk)
     membership = Membership.objects.get(user=side.owner, organization=side.organization)
     offer = claims.offer(membership, session_id=thing.session.pk)
-    job = Job.objects.create(
-        organization=side.organization, kind=Job.Kind.VOUCHER_IMPORT, label=f"{side.name} lot"
-    )
-    voucher = Voucher.objects.create(
-        organization=side.organization,
-        job=job,
-        guid=f"{job.pk:032x}",
-        digest=f"{job.pk:064x}",
-        content=b"",
-        serial=f"{side.name}-sold",
-    )
-    key = owner_key_make(side.organization, side.owner, name=f"{side.name} key")
-    more = {
-        "invitations": link.pk,
-        "claims": offer.claim_id,
-        "vouchers": voucher.pk,
-        "jobs": job.pk,
-        "owner-keys": key.pk,
-        "groups": group_save(side.organization, side.owner, name=f"{side.name} group").pk,
-        "manufacturers": manufacturer_trust(
-            side.organization, side.owner, bytes(key.public), f"{side.name} maker"
-        ).pk,
-    }
-    return ids | more
+    return ids | {"invitations": link.pk, "claims": offer.claim_id}
 
 
 def test_the_walk_knows_every_page() -> None:
