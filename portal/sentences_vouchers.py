@@ -9,7 +9,7 @@ from django.utils.translation import gettext_noop
 from bootstrap.bindings.vouchers.problems import PROBLEMS as VOUCHERS
 from portal.sentences import MANAGER, SELLER, YOU, Entry
 
-_MANAGERS = frozenset({"VCH-119", "VCH-202", "VCH-306"})
+_MANAGERS = frozenset({"VCH-119", "VCH-202", "VCH-306", "TO0-102", "TO0-103", "TO0-104"})
 _YOURS = frozenset({"VCH-101", "VCH-200", "VCH-205", "VCH-301", "VCH-303", "VCH-304"})
 
 VOUCHER_PROBLEMS: dict[str, Entry] = {
