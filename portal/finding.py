@@ -34,16 +34,11 @@ class Finding:
     """no-voucher, sold, owner-off, or empty."""
 
     @property
-    def found_until(self) -> datetime | None:
-        """The end of the longest lease that runs."""
-        return max(
-            (
-                place.registration.lease_until
-                for place in self.places
-                if place.held and place.registration.lease_until
-            ),
-            default=None,
-        )
+    def hopeless(self) -> bool:
+        """Whoever switches the device on now waits for nothing."""
+        states = {place.registration.state for place in self.places}
+        lost = bool(self.places) and not any(place.held for place in self.places)
+        return bool(self.hindrance) or (lost and Registration.State.DUE not in states)
 
 
 def finding(device: Device) -> Finding | None:

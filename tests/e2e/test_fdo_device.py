@@ -132,7 +132,7 @@ def test_a_device_turns_ready_while_one_watches(people: Any, works: Works) -> No
     person.page.locator("#history details[open]").get_by_role("link", name="Decoded message").click()
     expect(person.page.get_by_role("heading", name="64 · ")).to_be_visible()
     expect(person.page.get_by_role("heading", name="65 · ")).to_be_visible()
-    assert "Nonce" in person.page.locator("pre").first.inner_text()
+    assert "/ TO2.ProveDevice (64) /" in person.page.locator("pre").first.inner_text()
 
 
 def test_one_press_sets_everything_up_and_a_device_comes_in(people: Any, portal: LivePortal) -> None:

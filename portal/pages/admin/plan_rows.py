@@ -252,13 +252,18 @@ def _check(row: Row) -> None:
             PlanItem.build(cleaned["id"], cleaned["kind"], cleaned["value"])
     except ValidationError as error:
         sentence = error.messages[0].partition(": ")[2] or error.messages[0]
-        blamed = next(
-            (name for name in FIELDS[row.kind] if name in sentence.split()), next(iter(FIELDS[row.kind]))
-        )
+        blamed = _blamed(row, sentence)
         row.errors[blamed] = [_reworded(row, blamed, sentence)]
     except MalformedMessage:
         blamed = "mode" if row.kind == "file" else next(iter(FIELDS[row.kind]))
         row.errors[blamed] = [_("A device would not understand this.")]
+
+
+def _blamed(row: Row, sentence: str) -> str:
+    """The field that the service speaks of, else the first one."""
+    words = sentence.removesuffix(".").split()
+    named = (name for name in FIELDS[row.kind] if name in words or (name == "url" and "address" in words))
+    return next(named, next(iter(FIELDS[row.kind])))
 
 
 def _check_names(row: Row) -> None:
