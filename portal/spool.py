@@ -78,8 +78,16 @@ class Spooled:
                 return
             if not complete:
                 return
+            length = file.tell()
             file.seek(0)
-            await self._app(scope, _reader(file, receive), send)
+            await self._app(_with_length(scope, length), _reader(file, receive), send)
+
+
+def _with_length(scope: Any, length: int) -> Any:
+    """A body that came in chunks of unknown number has a length by now, and WSGI reads nothing without one."""
+    about_length = (b"content-length", b"transfer-encoding")
+    headers = [header for header in scope["headers"] if header[0] not in about_length]
+    return {**scope, "headers": [*headers, (b"content-length", str(length).encode())]}
 
 
 async def _receive_into(file: IO[bytes], receive: Any) -> bool:
