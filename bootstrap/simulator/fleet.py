@@ -73,7 +73,7 @@ async def _run(
     else:
         seconds = time.monotonic() - start
         summary.seconds.append(seconds)
-        progress.event(summary.goal, device.serial, seconds=round(seconds, 3))
+        progress.event(summary.end, device.serial, seconds=round(seconds, 3))
         return
     summary.failed[reason] += 1
     progress.event("failed", device.serial, reason=reason)

@@ -19,8 +19,8 @@ _SENTENCES = {
     "initialized": "initialized by its manufacturer, GUID {guid}",
     "redirected": "the rendezvous server sends it to {url}",
     "set-up": "set up by its owner, credential {credential}, GUID {guid}",
-    "file": "file {name} written, {octets} octets",
-    "sent-file": "file {name} sent, {octets} octets",
+    "file": "file {path} written, {octets} octets",
+    "sent-file": "file {path} sent, {octets} octets",
     "fetched": "{url} fetched, {octets} octets",
     "command": "command {command} with {args} arguments",
     "certificate": "certificate of {octets} octets kept",
@@ -32,12 +32,14 @@ _SENTENCES = {
     "reported": "reported version {version}",
     "online": "checked in",
     "onboarded": "ONBOARDED after {seconds} s",
+    "finished": "FINISHED after {seconds} s",
     "failed": "FAILED: {reason}",
     "reset": "state mismatch: the person resets the device",
     "code-refused": "the code is refused: {reason}",
+    "delay": "waits {seconds} s as its maker said: {reason}",
     "retry": "tries again in {seconds} s: {reason}",
 }
-_ENDS = frozenset({"onboarded", "failed"})
+_ENDS = frozenset({"onboarded", "finished", "failed"})
 TALKATIVE_UP_TO = 4
 """Devices up to which every step of each is told to people."""
 
@@ -101,7 +103,7 @@ class TextProgress:
         if self._devices <= TALKATIVE_UP_TO:
             self._say(f"\n{qr.render(url, ansi=self._out.isatty())}\n")
         self._say(f"{serial}  scan or open:  {url}")
-        if self._portal:
+        if self._portal and not url.startswith(self._portal):
             self._say(f"{serial}  in this browser:  {self._portal}/n?{url.partition('?')[2]}")
 
     def _say(self, text: str) -> None:

@@ -30,6 +30,11 @@ class Summary:
     """What the devices were to become, in a word."""
 
     @property
+    def end(self) -> str:
+        """The event with which a device that came all the way ends."""
+        return "onboarded" if self.goal == "onboarded" else "finished"
+
+    @property
     def onboarded(self) -> int:
         """Devices that came all the way."""
         return len(self.seconds)

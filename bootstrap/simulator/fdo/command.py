@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -64,12 +64,18 @@ def check(options: argparse.Namespace) -> None:
     """Raises LocalError for options that do not go together."""
     if not options.di and not options.onboard:
         raise LocalError("say what to do: --di URL, --onboard, or both")
+    if options.di and not options.di.startswith(("http://", "https://")):
+        raise LocalError("--di takes http:// or https://")
     if options.onboard and not options.di and not options.state:
         raise LocalError("--onboard needs devices: --state DIR of an earlier --di, or --di URL as well")
     if options.pss and not options.key.startswith("RSA"):
         raise LocalError("--pss is for RSA keys")
-    if not 256 <= options.max_message <= MESSAGE_MAX_LENGTH:
-        raise LocalError(f"--max-message is from 256 to {MESSAGE_MAX_LENGTH}")
+    for name, value in (
+        ("--max-message", options.max_message),
+        ("--max-service-info", options.max_service_info),
+    ):
+        if value is not None and not 256 <= value <= MESSAGE_MAX_LENGTH:
+            raise LocalError(f"{name} is from 256 to {MESSAGE_MAX_LENGTH}")
 
 
 async def run(options: argparse.Namespace, progress: Progress) -> Summary:
@@ -80,6 +86,7 @@ async def run(options: argparse.Namespace, progress: Progress) -> Summary:
         with _store(options.state) as store:
             around = FdoSurroundings(http, store, progress, _options(options), person, options.portal)
             devices = [FdoDevice(serial, around) for serial in serials(options, store)]
+            _must_be_initialized(options, devices)
             goal = "onboarded" if options.onboard else "initialized"
             return await run_fleet(devices, options.rate, options.timeout, progress, goal)
     finally:
@@ -99,6 +106,15 @@ def serials(options: argparse.Namespace, store: Store[FdoMemory]) -> list[str]:
         return [options.serial or f"{PREFIX}-{secrets.token_hex(4).upper()}"]
     prefix = options.serial or f"{PREFIX}-{secrets.token_hex(2).upper()}"
     return [f"{prefix}-{number:04}" for number in range(1, options.count + 1)]
+
+
+def _must_be_initialized(options: argparse.Namespace, devices: Sequence[FdoDevice]) -> None:
+    """Nobody waits for a fleet of devices that can do nothing."""
+    blank = next((device.serial for device in devices if not device.initialized), None)
+    if not options.di and blank is not None:
+        raise LocalError(
+            f"{options.state} holds no credential of {blank}: initialize it first, with --di URL"
+        )
 
 
 def _options(options: argparse.Namespace) -> FdoOptions:

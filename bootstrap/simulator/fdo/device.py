@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 from dataclasses import dataclass, replace
+from functools import partial
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384
@@ -14,11 +15,11 @@ from cryptography.x509.oid import NameOID
 
 from bootstrap.errors import PeerError
 from bootstrap.protocols.fdo.constants import (
-    DELAY_DEFAULT_SECONDS,
     MESSAGE_MAX_LENGTH,
     ErrorCode,
     KeyEncoding,
     KeyType,
+    RVVariable,
 )
 from bootstrap.protocols.fdo.crypto.kdf import CipherSuite
 from bootstrap.protocols.fdo.crypto.kex import KexSuite, suites_for
@@ -50,6 +51,7 @@ from bootstrap.wire.keys import KeyKind, SoftSigner
 BACK_OFF_SECONDS = (0.3, 1.0, 2.0, 4.0, 8.0, 15.0)
 JITTER = 0.25
 """Of a directive's delay, both ways (FDO 1.1 section 3.7). One that names none is left to our own back-off."""
+TEXT_MAX_LENGTH = 120
 MAX_REFUSALS = 6
 """TO2 runs in a row that may fail for another reason than the network."""
 _KEY_TYPES = {
@@ -104,16 +106,22 @@ class FdoDevice:
         self._refusals = 0
         self._why = "no owner yet"
 
+    @property
+    def initialized(self) -> bool:
+        """Whether it has a credential."""
+        return bool(self._memory.credential)
+
     async def run(self) -> None:
         """DI if asked for, then TO1 and TO2 if asked for. Raises Stopped."""
-        self._tell("resumed" if self._memory.credential else "started", state=self._memory.onboarded)
-        if self._options.di and not self._memory.credential:
+        if self.initialized:
+            self._tell("resumed", state="onboarded" if self._memory.onboarded else "initialized")
+        else:
+            self._tell("started")
+        if self._options.di and not self.initialized:
             self.phase = "being initialized (DI)"
             await self._initialize()
         if not self._options.onboard:
             return
-        if not self._memory.credential:
-            raise Stopped("no credential: initialize it first with --di URL")
         for _round in range(self._options.again + 1):
             await self._onboard()
 
@@ -126,31 +134,42 @@ class FdoDevice:
             self._options.device_info,
             _request(signer, self.serial),
         )
-        party = _Remembering(DiDevice(info, os.urandom(SECRET_LENGTH), self._options.kind))
+        party = DiDevice(info, os.urandom(SECRET_LENGTH), self._options.kind)
         try:
-            credential: DeviceCredential = await self._around.http.converse(self._options.di, party)
+            credential: DeviceCredential = await self._around.http.converse(
+                self._options.di, party, patient=True
+            )
         except HttpFailed as error:
             raise Stopped(f"DI: {error}") from error
         except PeerError as error:
             raise Stopped(f"DI: {_words(error)}") from error
-        self._keep(FdoMemory(signer.to_pkcs8(), freeze(credential), party.maker_kind.value))
+        maker = party.header.manufacturer_key.handle().kind if party.header else self._options.kind
+        self._keep(FdoMemory(signer.to_pkcs8(), freeze(credential), self._options.pss, maker.value))
         self._tell("initialized", guid=credential.guid.hex())
-        if self._around.portal and self._options.onboard:
-            self._tell("code", url=f"{self._around.portal.rstrip('/')}/d/{credential.guid.hex()}")
+        self._tell("code", url=self._sticker(credential.guid.hex()), guid=credential.guid.hex())
         if self._around.person is not None:
             await self._around.person.claim_when_known(credential.guid.hex())
             self._tell("claimed")
 
+    def _sticker(self, guid: str) -> str:
+        """What its maker prints on it: a link where there is a portal to open, else the bare name."""
+        return f"{self._around.portal.rstrip('/')}/d/{guid}" if self._around.portal else f"fdo:{guid}"
+
     async def _onboard(self) -> None:
         back_off = iter(BACK_OFF_SECONDS)
         while True:
-            for target in RvInfo.decode(self._credential.rvinfo).device_targets():
+            self._why = "RVInfo names no server that a device may ask"
+            rvinfo = RvInfo.decode(self._credential.rvinfo)
+            for target in rvinfo.device_targets():
                 if await self._by_directive(target):
                     return
-                if target.delay_seconds != DELAY_DEFAULT_SECONDS:
-                    await asyncio.sleep(target.delay_seconds * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311
+                delay = rvinfo.directives[target.directive].read(RVVariable.DELAYSEC)
+                if delay:
+                    self._tell("delay", seconds=delay, reason=self._why)
+                    await asyncio.sleep(delay * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311
             seconds = next(back_off, BACK_OFF_SECONDS[-1])
             self._tell("retry", seconds=seconds, reason=self._why)
+            self.phase = f"waiting for its owner ({self._why})"
             await asyncio.sleep(seconds)
 
     async def _by_directive(self, target: Target) -> bool:
@@ -158,9 +177,10 @@ class FdoDevice:
         if target.bypass:
             return await self._to2(target.url_candidates, None)
         self.phase = "asking the rendezvous server (TO1)"
-        for url in target.url_candidates:
+        for url in self._spoken("TO1", target.url_candidates):
+            party = To1Device(self._credential, self._signer, pss=self._memory.pss)
             try:
-                to1d: To1d = await self._around.http.converse(url, To1Device(self._credential, self._signer))
+                to1d: To1d = await self._around.http.converse(url, party)
             except (HttpFailed, PeerError) as error:
                 self._why = f"TO1: {_words(error)}"
                 continue
@@ -172,12 +192,9 @@ class FdoDevice:
 
     async def _to2(self, urls: tuple[str, ...], to1d: To1d | None) -> bool:
         self.phase = "being set up by its owner (TO2)"
-        for url in urls:
-            if not url.startswith(("http://", "https://")):
-                continue
-            party = To2Device(
-                self._credential, self._signer, to1d, self._modules, os.urandom, self._to2_options()
-            )
+        modules = partial(self._modules, asyncio.get_running_loop())
+        for url in self._spoken("TO2", urls):
+            party = To2Device(self._credential, self._signer, to1d, modules, os.urandom, self._to2_options())
             try:
                 done: Finished = await self._around.http.converse(url, party)
             except HttpFailed as error:
@@ -200,6 +217,13 @@ class FdoDevice:
             return True
         return False
 
+    def _spoken(self, protocol: str, urls: tuple[str, ...]) -> tuple[str, ...]:
+        """The addresses that this device has a transport for."""
+        spoken = tuple(url for url in urls if url.startswith(("http://", "https://")))
+        if not spoken:
+            self._why = f"{protocol}: no address with HTTP among {', '.join(urls) or 'none'}"
+        return spoken
+
     def _refuse(self, error: PeerError) -> None:
         """The network may fail for as long as it likes; whoever refuses again and again means it."""
         unknown = isinstance(error, Reported) and error.code == ErrorCode.RESOURCE_NOT_FOUND
@@ -207,9 +231,14 @@ class FdoDevice:
         if self._refusals >= MAX_REFUSALS:
             raise Stopped(self._why)
 
-    def _modules(self, limit: int | None) -> DeviceModules:
+    def _modules(self, loop: asyncio.AbstractEventLoop, limit: int | None) -> DeviceModules:
         root = self._around.store.root(self.serial)
-        effects = FolderEffects(root, self.serial, self._tell, really_run=self._options.really_run)
+
+        def tell(name: str, **values: str | int | float) -> None:
+            # Effects happen in a thread, since some take long; lines of output must not mix.
+            loop.call_soon_threadsafe(partial(self._tell, name, **values))
+
+        effects = FolderEffects(root, self.serial, tell, really_run=self._options.really_run)
         devmod = Devmod(
             os="linux",
             arch="x86_64",
@@ -231,7 +260,7 @@ class FdoDevice:
             max_message=self._options.max_message,
             max_service_info=self._options.max_service_info,
             allow_reuse=self._options.allow_reuse,
-            pss=self._options.pss,
+            pss=self._memory.pss,
         )
 
     @property
@@ -250,23 +279,6 @@ class FdoDevice:
         self._around.progress.event(name, self.serial, **values)
 
 
-class _Remembering:
-    """DI that notes what kind of key the manufacturer has."""
-
-    def __init__(self, device: DiDevice) -> None:
-        self._device = device
-        self.maker_kind = KeyKind.P256
-
-    def begin(self) -> tuple[int, bytes]:
-        return self._device.begin()
-
-    def receive(self, number: int, body: bytes) -> tuple[int, bytes] | DeviceCredential:
-        following = self._device.receive(number, body)
-        if self._device.header is not None:
-            self.maker_kind = self._device.header.manufacturer_key.handle().kind
-        return following
-
-
 def _request(signer: SoftSigner, serial: str) -> bytes:
     subject = x509.Name(
         [
@@ -279,8 +291,14 @@ def _request(signer: SoftSigner, serial: str) -> bytes:
     return request.public_bytes(Encoding.DER)
 
 
+def _line(text: str) -> str:
+    """The other side's own words, as much as fits one line."""
+    return "".join(letter for letter in text if letter.isprintable())[:TEXT_MAX_LENGTH]
+
+
 def _words(error: Exception) -> str:
     if isinstance(error, Reported):
         names = {code.value: code.name for code in ErrorCode}
-        return f"error {error.code} {names.get(error.code, '')} after message {error.previous}"
+        name = names.get(error.code, "unknown")
+        return f"error {error.code} {name} after message {error.previous}: {_line(error.text)}".rstrip(": ")
     return f"{error}"

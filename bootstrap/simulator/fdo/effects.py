@@ -34,7 +34,10 @@ class FolderEffects:
     def write_file(self, name: str, content: bytes) -> None:
         """Under the folder, whatever the name says."""
         path = self._inside(name)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise EffectFailed(error.strerror or "cannot be written") from error
         _replace(path, content)
         self._tell("file", path=name, octets=len(content))
 
@@ -64,10 +67,12 @@ class FolderEffects:
         """Really, over http and https."""
         try:
             # A device that is being onboarded trusts the digest that its owner sent, not the server.
-            with httpx.stream("GET", url, timeout=FETCH_SECONDS, verify=False) as reply:
+            with httpx.stream(
+                "GET", url, timeout=FETCH_SECONDS, verify=False, follow_redirects=True
+            ) as reply:
                 if reply.status_code != 200:
                     raise EffectFailed(f"HTTP {reply.status_code}")
-                content = b""
+                content = bytearray()
                 for chunk in reply.iter_bytes():
                     content += chunk
                     if len(content) > FETCH_MAX_LENGTH:
@@ -75,7 +80,7 @@ class FolderEffects:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise EffectFailed(type(error).__name__) from error
         self._tell("fetched", url=url, octets=len(content))
-        return content
+        return bytes(content)
 
     def certificate_request(self) -> bytes | None:
         """Key and PKCS #10 are made once and kept."""
@@ -99,7 +104,14 @@ class FolderEffects:
         inner = [part for part in PurePosixPath(name).parts if part != "/"]
         if not inner or ".." in inner or "\0" in name:
             raise EffectFailed("path leads nowhere on this device")
-        return self._root.joinpath(*inner)
+        path = self._root.joinpath(*inner)
+        try:
+            within = path.resolve().is_relative_to(self._root.resolve())
+        except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+            raise EffectFailed("path leads nowhere on this device") from error
+        if not within:
+            raise EffectFailed("path leads nowhere on this device")
+        return path
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -14,15 +14,14 @@ import httpx
 from bootstrap.errors import MalformedMessage, PeerError
 from bootstrap.protocols.fdo.constants import MESSAGE_MAX_LENGTH, MessageType
 from bootstrap.protocols.fdo.device import error_for
-from bootstrap.simulator.https import HttpFailed
+from bootstrap.simulator.https import Connections, HttpFailed
 from bootstrap.simulator.person import retry_after
 from bootstrap.simulator.transport import Dice, Faults
 
 MEDIA_TYPE = "application/cbor"
 TRIES = 8
 PAUSE_SECONDS = (0.2, 0.5, 1.0, 1.0, 2.0, 2.0, 4.0)
-TIMEOUT_SECONDS = 60.0
-CONNECTIONS = 64
+TRIES_WHERE_NOBODY_LISTENS = 2
 _LATER = frozenset({429, 503})
 
 
@@ -43,25 +42,25 @@ class FdoHttp:
 
     def __init__(self, faults: Faults | None = None) -> None:
         self._dice: Dice = (faults or Faults()).dice()
-        self._client = httpx.AsyncClient(
-            verify=False,
-            timeout=httpx.Timeout(TIMEOUT_SECONDS, pool=None),
-            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
-        )
+        self._connections = Connections()
 
     async def close(self) -> None:
         """Release the connections."""
-        await self._client.aclose()
+        await self._connections.close()
 
-    async def converse(self, base: str, party: Party) -> Any:
+    async def converse(self, base: str, party: Party, *, patient: bool = False) -> Any:
         """Carry messages until the party has its result. Raises PeerError, after telling the server, and
-        HttpFailed when it cannot be reached."""
+        HttpFailed when it cannot be reached. Who has other addresses to try is not ``patient`` with one
+        where nobody listens.
+        """
         number, body = party.begin()
         token = ""
         while True:
-            answer, received, token = await self._exchange(base, number, body, token)
+            tries = TRIES if token or patient else TRIES_WHERE_NOBODY_LISTENS
+            answer, received, token = await self._exchange(base, number, body, token, tries)
             try:
-                following = party.receive(answer, received)
+                # In a thread: what the owner has a device do may take long, and others are waiting.
+                following = await asyncio.to_thread(party.receive, answer, received)
             except PeerError as error:
                 await self._tell(base, error, number, token)
                 raise
@@ -69,13 +68,22 @@ class FdoHttp:
                 return following
             number, body = following
 
-    async def _exchange(self, base: str, number: int, body: bytes, token: str) -> tuple[int, bytes, str]:
+    async def _exchange(
+        self, base: str, number: int, body: bytes, token: str, connects: int
+    ) -> tuple[int, bytes, str]:
         failure = "no-answer"
         for attempt in range(TRIES):
             try:
                 reply = await self._through_faults(base, number, body, token)
-            except httpx.TransportError:
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 failure = "unreachable"
+                connects -= 1
+                if not connects:
+                    raise HttpFailed(failure) from error
+            except httpx.TransportError:
+                failure = "no-answer"
+            except httpx.InvalidURL as error:
+                raise HttpFailed("no-url") from error
             else:
                 if reply is not None and reply.status_code not in _LATER:
                     return _read(reply, token)
@@ -97,9 +105,9 @@ class FdoHttp:
         headers = {"Content-Type": MEDIA_TYPE, "Message-Type": str(number)}
         if token:
             headers["Authorization"] = token
-        return await self._client.post(
-            f"{base.rstrip('/')}/fdo/101/msg/{number}", content=body, headers=headers
-        )
+        url = f"{base.rstrip('/')}/fdo/101/msg/{number}"
+        async with self._connections.one() as client:
+            return await client.post(url, content=body, headers=headers)
 
     async def _tell(self, base: str, error: PeerError, previous: int, token: str) -> None:
         octets = error_for(error, previous)

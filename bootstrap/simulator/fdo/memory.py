@@ -13,6 +13,8 @@ class FdoMemory:
     """The device's key pair for life, PKCS#8."""
     credential: bytes = field(default=b"", repr=False)
     """``fdo.device.DeviceCredential``, frozen; empty before DI."""
+    pss: bool = False
+    """Its RSA key signs with PSS."""
     owner_kind: str = ""
     """Kind of the keys in its voucher: they decide the key exchange."""
     onboarded: int = 0
