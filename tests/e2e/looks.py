@@ -26,6 +26,11 @@ PICTURES = {
     "voucher",
     "voucher-import",
     "job",
+    "settings-fdo",
+    "settings-key",
+    "device-fdo-known",
+    "device-fdo-stuck",
+    "plan-try-unfit",
 }
 """The pages whose pictures are kept; the others are examined all the same."""
 NARROWEST = 320

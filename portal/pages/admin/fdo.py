@@ -75,7 +75,7 @@ HELP = {
         "On: a device keeps its GUID and its voucher when it onboards, so it can onboard again the same way. "
         "Off: it gets a new credential, and its old voucher opens nothing any more. Off is safer."
     ),
-    "service_info_max": gettext_lazy("1300 suits every device; more is quicker where devices can do it."),
+    "service_info_max": gettext_lazy("Larger is quicker. A device that cannot do it sends less by itself."),
 }
 GROUPS: tuple[tuple[Any, tuple[str, ...]], ...] = (
     (gettext_lazy("What this organization does"), ("manufacturer_on", "rendezvous_on", "owner_on")),
