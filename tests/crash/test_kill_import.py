@@ -52,6 +52,7 @@ def python(folder: Path, program: str) -> subprocess.Popen[bytes]:
 def look(folder: Path) -> dict[str, int | str]:
     """What is committed, as another process sees it."""
     with sqlite3.connect(folder / "onward.sqlite3", timeout=30) as database:
+        database.execute("BEGIN")  # one moment for all that is read
         database.row_factory = sqlite3.Row
         job = dict(database.execute("SELECT * FROM devices_job").fetchone())
         for table in ("devices_voucher", "devices_device", "devices_jobrow"):
