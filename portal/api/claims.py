@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from bootstrap.bindings import claims
 from bootstrap.bindings.codes import CODE_MAX_LENGTH
 from bootstrap.bindings.problems import ClaimProblem, ClaimRefused
-from devices.models import Claim, Device
+from devices.models import Claim, Device, DeviceState
 from portal.api.base import ID_MAX, OrganizationViewSet, ReadViewSet, StrictSerializer
 from portal.api.permissions import Right
 from portal.deeds import device_change
@@ -97,7 +97,7 @@ class ClaimNew(StrictSerializer):
 
 
 class CandidateSerializer(serializers.Serializer[Any]):
-    """A waiting device before anybody says yes. Serial, manufacturer and model are its own word."""
+    """A device before anybody says yes. Serial, manufacturer and model are its own word, or its voucher's."""
 
     session = serializers.IntegerField(source="session_id")
     method = serializers.CharField()
@@ -107,7 +107,7 @@ class CandidateSerializer(serializers.Serializer[Any]):
     via = serializers.CharField()
     source = serializers.CharField()  # type: ignore[assignment]
     created_at = serializers.DateTimeField()
-    seen_at = serializers.DateTimeField()
+    seen_at = serializers.DateTimeField(allow_null=True, help_text="null: never switched on")
     next_at = serializers.DateTimeField(allow_null=True, help_text="When it checks in again")
     phase = serializers.CharField()
     own_way = serializers.BooleanField(help_text="Came through the organization's own access point or realm")
@@ -115,6 +115,8 @@ class CandidateSerializer(serializers.Serializer[Any]):
     merge_with = serializers.IntegerField(allow_null=True, help_text="Your device with the same serial")
     shows_code = serializers.BooleanField()
     reads_code = serializers.BooleanField()
+    state = serializers.ChoiceField(DeviceState.choices, help_text="Of the device")
+    guid = serializers.CharField(allow_blank=True, help_text="Of an FDO device")
 
 
 @extend_schema(tags=["claims"])
