@@ -6,12 +6,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 import pytest
 from fdo_hand import OTHER_RVINFO, RVINFO, key, public, request
 from fdo_pair import ADDRESS, Portal, Thing, factory, initialize, pair, redirected, registered
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bootstrap.errors import MalformedMessage, NotAuthenticated, PeerError, UnexpectedMessage
@@ -19,7 +18,7 @@ from bootstrap.protocols.fdo.constants import ErrorCode, InvalidVoucher, Message
 from bootstrap.protocols.fdo.crypto.hashes import HashType, digest, hmac
 from bootstrap.protocols.fdo.crypto.kdf import CipherSuite, Dialect, SessionKeys
 from bootstrap.protocols.fdo.crypto.kex import KexSuite, suites_for
-from bootstrap.protocols.fdo.crypto.session import seal
+from bootstrap.protocols.fdo.crypto.session import open_, seal
 from bootstrap.protocols.fdo.device import (
     DeviceCredential,
     DiDevice,
@@ -33,11 +32,12 @@ from bootstrap.protocols.fdo.device.credential import hash_type
 from bootstrap.protocols.fdo.messages import (
     AcceptOwner,
     DeviceMfgInfo,
+    DeviceServiceInfoReady,
     Done2,
     ErrorMessage,
+    HelloDevice,
     HelloRvAck,
     OvNextEntry,
-    OwnerServiceInfo,
     OwnerSign,
     ProveOvHdr,
     ProveToRv,
@@ -61,7 +61,6 @@ Answer = tuple[int, bytes]
 Bend = Callable[[bytes], bytes]
 ANSWERS = (61, 63, 65, 67, 69, 71)
 """Of one TO2 with one entry and nothing to do."""
-CLEAR = (61, 63)
 
 
 class Stage:
@@ -71,16 +70,23 @@ class Stage:
         self.thing, self.portal = thing, portal
         self.device: To2Device = thing.run(to1d)
         self.answer: Answer = portal.receive(*self.device.begin())
+        self.keys = SessionKeys(b"")
         while self.answer[0] != number:
             said = self.device.receive(*self.answer)
             assert isinstance(said, tuple)
             self.answer = portal.receive(*said)
+            state = portal.state(thing.credential.guid)
+            if state.sek:  # forgotten with the last message
+                self.keys = SessionKeys(state.sek, state.svk)
 
     def seal(self, plaintext: bytes) -> bytes:
         """As the owner would."""
-        state = self.portal.state(self.thing.credential.guid)
-        keys = SessionKeys(state.sek, state.svk)
-        return seal(CipherSuite(state.cipher_suite), keys, plaintext, random.randbytes, Dialect(state.dialect))
+        return seal(CipherSuite.A128GCM, self.keys, plaintext, random.randbytes, Dialect.GO)
+
+    def open(self, said: Answer | Finished) -> bytes:
+        """What the device sealed."""
+        assert isinstance(said, tuple)
+        return open_(CipherSuite.A128GCM, self.keys, said[1], Dialect.GO)
 
 
 def world(**options: object) -> tuple[Thing, Portal]:
@@ -182,42 +188,29 @@ def test_a_header_whose_hmac_somebody_guessed() -> None:
 def test_a_voucher_that_does_not_fit_the_credential(changed: dict[str, bytes]) -> None:
     """Whoever had the HMAC secret could still not put the device under another name or manufacturer."""
     thing, portal = pair()
-    hello = thing.run()
-    body = portal.receive(*hello.begin())[1]
-    other = To2Device(
-        replace(thing.credential, **changed),
-        thing.signer,
-        None,
-        lambda _limit: pytest.fail("service info"),
-        random.Random(12).randbytes,
-        thing.options,
-    )
-    _number, said = other.begin()
-    # The same octets of randomness: but for the GUID it is the same hello.
-    message = ProveOvHdr.decode(body)
-    answer = replace(message, hello_hash=Hash(message.hello_hash.type, digest(-16, said)), nonce=said[22:38])
-    thing.random = random.Random(12).randbytes
+    device = replace(thing, credential=replace(thing.credential, **changed)).run()
     with pytest.raises(InvalidVoucher, match="another device or manufacturer"):
-        other.receive(61, again(replace(answer, nonce=_nonce(said))))
+        device.receive(61, again(refitted(straight(thing, portal), device)))
 
 
-def _nonce(hello: bytes) -> bytes:
-    from bootstrap.protocols.fdo.messages import HelloDevice
+def straight(thing: Thing, portal: Portal) -> ProveOvHdr:
+    return ProveOvHdr.decode(portal.receive(*thing.run().begin())[1])
 
-    return HelloDevice.decode(hello).nonce
+
+def refitted(message: ProveOvHdr, device: To2Device) -> ProveOvHdr:
+    """The answer to one hello as that to another device's."""
+    hello = device.begin()[1]
+    same = Hash(HashType.SHA256, digest(HashType.SHA256, hello))
+    return replace(message, nonce=HelloDevice.decode(hello).nonce, hello_hash=same)
 
 
 def test_an_owner_other_than_the_one_that_registered() -> None:
     thing, portal = pair()
-    voucher = portal.voucher(thing.credential.guid)
-    to1d = redirected(thing, registered(voucher, P256))
+    to1d = redirected(thing, registered(portal.voucher(thing.credential.guid), P256))
     stolen = To1d(to1d.addresses, to1d.to0d_hash).sign(key(P256, "thief"), -7)
-    stage = Stage(thing, portal, 61)
-    device = thing.run(stolen)
-    answer = portal.receive(*device.begin())
+    stage = Stage(thing, portal, 61, stolen)
     with pytest.raises(NotAuthenticated):
-        device.receive(*answer)
-    assert stage.device.receive(61, stage.answer[1])[0] == 62, "without rendezvous there is nothing to compare"
+        stage.device.receive(*stage.answer)
     thing.onboard(portal, to1d=to1d)
 
 
@@ -229,13 +222,10 @@ def test_a_voucher_that_was_never_extended() -> None:
 
 
 def test_a_key_exchange_that_does_not_go_with_the_owners_key() -> None:
-    thing, portal = pair(KeyKind.P256)
+    thing, portal = pair()
     device = replace(thing, options=replace(thing.options, kex=KexSuite.ECDH384)).run()
-    hello = device.begin()
-    straight = ProveOvHdr.decode(portal.receive(*thing.run().begin())[1])
-    answer = replace(straight, nonce=_nonce(hello[1]), hello_hash=Hash(-16, digest(-16, hello[1])))
     with pytest.raises(UnexpectedMessage, match="key exchange"):
-        device.receive(61, again(answer))
+        device.receive(61, again(refitted(straight(thing, portal), device)))
 
 
 @pytest.mark.parametrize("x_a", [b"", b"\x00" * 80, b"\x00\x20" + b"\x01" * 32 + b"\x00\x20" + b"\x01" * 32])
@@ -317,11 +307,6 @@ def test_an_entry_that_was_not_asked_for() -> None:
 # 65 to 71: in the tunnel.
 
 
-def opened(stage: Stage) -> tuple[SessionKeys, CipherSuite]:
-    state = stage.portal.state(stage.thing.credential.guid)
-    return SessionKeys(state.sek, state.svk), CipherSuite(state.cipher_suite)
-
-
 def setup(stage: Stage, name: str = "owner2", **other: object) -> bytes:
     """Message 65 in clear, made by hand: the server's is sealed, and only the device's nonce is needed."""
     nonce = stage.portal.state(stage.thing.credential.guid).nonce_setup_dv
@@ -385,8 +370,9 @@ def test_what_an_owner_repeats_is_reuse_only_when_nothing_differs() -> None:
         stage = Stage(thing, portal, 65)
         same = {"guid": thing.credential.guid, "rvinfo": RVINFO, "owner2_key": public(P256, "owner")}
         name = "owner2" if "owner2_key" in other else "owner"
-        stage.device.receive(65, stage.seal(setup(stage, name, **(same | other))))
-        assert stage.device._run.reused is reuse, other
+        said = stage.device.receive(65, stage.seal(setup(stage, name, **(same | other))))
+        ready = DeviceServiceInfoReady.decode(stage.open(said))
+        assert (ready.hmac is None) is reuse, other
 
 
 def test_the_new_credential_is_the_new_vouchers_and_nothing_else_changes() -> None:
@@ -444,18 +430,22 @@ def test_an_answer_larger_than_the_device_takes() -> None:
 
 
 @pytest.mark.parametrize("awaited", ANSWERS)
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_any_bytes_are_refused_as_the_peers_fault(awaited: int, data: st.DataObject) -> None:
-    stage = _stage(awaited)
+def test_whatever_arrives_is_refused_as_the_peers_fault_or_leads_one_message_on(
+    awaited: int, data: st.DataObject
+) -> None:
+    thing, portal = pair()
+    stage = Stage(thing, portal, awaited)
     octets = data.draw(st.binary(max_size=200) | _bent(stage.answer[1]))
-    if octets == stage.answer[1]:
+    try:
+        said = stage.device.receive(awaited, octets)
+    except PeerError:
         return
+    # Nothing protects the unprotected header of message 61; the owner will miss its nonce in message 64.
+    assert (awaited, said[0]) in {(61, 62), (63, 64)}  # type: ignore[index]
     with pytest.raises(PeerError):
-        stage.device.receive(awaited, octets)
-        # A change that leaves the meaning as it was (the unprotected header, another encoding) is no forgery;
-        # it must still lead nowhere but to the next message.
-        raise MalformedMessage("taken")
+        _to_the_end(stage, said)
 
 
 @pytest.mark.parametrize("awaited", [65, 67, 69, 71])
@@ -471,11 +461,170 @@ def test_any_bytes_in_the_tunnel_are_refused_or_understood(awaited: int, plainte
     assert awaited in (67, 69)
 
 
-def _stage(number: int) -> Stage:
-    thing, portal = pair()
-    return Stage(thing, portal, number)
+def _to_the_end(stage: Stage, said: Answer | Finished) -> None:
+    while isinstance(said, tuple):
+        said = stage.device.receive(*stage.portal.receive(*said))
 
 
 def _bent(octets: bytes) -> st.SearchStrategy[bytes]:
     flips = st.tuples(st.integers(0, len(octets) - 1), st.integers(1, 255))
-    return flips.map(lambda flip: octets[: flip[0]] + bytes([octets[flip[0]] ^ flip[1]]) + octets[flip[0] + 1 :])
+    return flips.map(
+        lambda flip: octets[: flip[0]] + bytes([octets[flip[0]] ^ flip[1]]) + octets[flip[0] + 1 :]
+    )
+
+
+# DI.
+
+
+def di_device(kind: KeyKind = P256, secret: bytes = b"s" * 32) -> tuple[DiDevice, OvHeader]:
+    """A device that has said hello, and the header that a factory would send."""
+    _thing, voucher = initialize(factory(kind), kind, To2Options(suites_for(kind)[0]))
+    info = DeviceMfgInfo(10, 1, "S-1", "lamp", request(key(kind, "device")))
+    device = DiDevice(info, secret, kind)
+    assert device.begin()[0] == 10
+    return device, voucher.header
+
+
+@pytest.mark.parametrize(
+    ("kind", "hmac_type"), [(P256, HashType.HMAC_SHA256), (KeyKind.P384, HashType.HMAC_SHA384)]
+)
+def test_the_device_confirms_its_header_and_remembers_who_made_it(kind: KeyKind, hmac_type: HashType) -> None:
+    device, header = di_device(kind)
+    number, body = device.receive(11, SetCredentials(header.encode()).encode())  # type: ignore[misc]
+    assert number == 12
+    assert SetHmac.decode(body).hmac == Hash(hmac_type, hmac(hmac_type, b"s" * 32, header.encode()))
+    credential = device.receive(13, b"\x80")
+    assert isinstance(credential, DeviceCredential)
+    assert (credential.guid, credential.rvinfo, credential.device_info) == (header.guid, RVINFO, "lamp")
+    assert credential.key_hash == digest(credential.key_type, header.manufacturer_key.encode())
+
+
+def test_a_credential_for_another_kind_of_device_is_refused() -> None:
+    device, header = di_device()
+    with pytest.raises(MalformedMessage, match="another kind"):
+        device.receive(11, SetCredentials(header_of(header.encode(), device_info="toaster")).encode())
+
+
+def test_a_credential_comes_only_after_the_manufacturer_said_done() -> None:
+    device, header = di_device()
+    with pytest.raises(UnexpectedMessage):
+        device.receive(13, b"\x80")
+    device.receive(11, SetCredentials(header.encode()).encode())
+    with pytest.raises(MalformedMessage):
+        device.receive(13, b"\x81\x00")
+    with pytest.raises(Reported):
+        device.receive(255, ErrorMessage(100, 12, "no").encode())
+
+
+@given(octets=st.binary(max_size=300))
+@settings(deadline=None)
+def test_any_bytes_of_a_manufacturer_are_refused(octets: bytes) -> None:
+    device, _header = di_device()
+    with pytest.raises(PeerError):
+        device.receive(11, octets)
+
+
+# TO1.
+
+
+def to1_device() -> tuple[To1Device, Thing, Voucher]:
+    thing, voucher = initialize(factory(P256), P256, To2Options(suites_for(P256)[0]))
+    device = To1Device(thing.credential, thing.signer)
+    assert device.begin()[0] == 30
+    return device, thing, voucher
+
+
+def test_the_device_proves_itself_to_the_rendezvous_with_its_own_nonce() -> None:
+    device, thing, voucher = to1_device()
+    number, body = device.receive(31, HelloRvAck(b"n" * 16, SigInfo(-7)).encode())  # type: ignore[misc]
+    assert number == 32
+    proof = ProveToRv.decode(body)
+    proof.verify(voucher.device_key)
+    assert (proof.nonce, proof.guid) == (b"n" * 16, thing.credential.guid)
+
+
+@given(octets=st.binary(max_size=200))
+@settings(deadline=None)
+@pytest.mark.parametrize("number", [31, 33])
+def test_any_bytes_of_a_rendezvous_are_refused(number: int, octets: bytes) -> None:
+    device, _thing, _voucher = to1_device()
+    if number == 33:
+        device.receive(31, HelloRvAck(b"n" * 16, SigInfo(-7)).encode())
+    with pytest.raises(PeerError):
+        device.receive(number, octets)
+
+
+def test_a_rendezvous_may_say_that_nobody_registered() -> None:
+    device, _thing, _voucher = to1_device()
+    with pytest.raises(Reported) as caught:
+        device.receive(255, ErrorMessage(int(ErrorCode.RESOURCE_NOT_FOUND), 30, "").encode())
+    assert caught.value.code == ErrorCode.RESOURCE_NOT_FOUND
+
+
+def test_a_redirection_before_the_proof_is_refused() -> None:
+    device, thing, voucher = to1_device()
+    to1d = redirected(thing, registered(voucher, P256))
+    with pytest.raises(UnexpectedMessage):
+        device.receive(33, to1d.encode())
+
+
+# TO0, the owner's side.
+
+
+@pytest.mark.parametrize("kind", [P256, KeyKind.P384])
+def test_the_owner_registers_what_it_signed(kind: KeyKind) -> None:
+    _thing, voucher = initialize(factory(kind), kind, To2Options(suites_for(kind)[0]))
+    client = To0Client(voucher, key(kind), (ADDRESS,), 3600)
+    assert client.begin() == (20, b"\x80")
+    number, body = client.receive(21, To0HelloAck(b"n" * 16).encode())  # type: ignore[misc]
+    assert number == 22
+    message = OwnerSign.decode(body)
+    to0d, to1d = To0d.decode(message.to0d), To1d.decode(message.to1d)
+    assert (to0d.voucher, to0d.wait_seconds, to0d.nonce) == (voucher.encode(), 3600, b"n" * 16)
+    to1d.verify(key(kind).public)
+    assert to1d.algorithm == default_algorithm(kind)
+    assert to1d.addresses == (ADDRESS,)
+    assert to1d.to0d_hash == Hash(voucher.hash_type, digest(voucher.hash_type, message.to0d))
+    assert client.receive(23, AcceptOwner(1800).encode()) == Accepted(1800)
+
+
+def test_an_owner_hears_the_rendezvous_out_of_order_or_in_error() -> None:
+    _thing, voucher = initialize(factory(P256), P256, To2Options(suites_for(P256)[0]))
+    client = To0Client(voucher, key(P256), (ADDRESS,), 3600)
+    client.begin()
+    with pytest.raises(UnexpectedMessage):
+        client.receive(23, AcceptOwner(1800).encode())
+    with pytest.raises(MalformedMessage):
+        client.receive(21, b"\x81\x40")
+    with pytest.raises(Reported) as caught:
+        client.receive(255, ErrorMessage(int(ErrorCode.INVALID_OWNERSHIP_VOUCHER), 22, "").encode())
+    assert caught.value.code == ErrorCode.INVALID_OWNERSHIP_VOUCHER
+
+
+# What the device remembers.
+
+
+def test_a_credential_survives_the_power_cut_and_keeps_its_secret_to_itself() -> None:
+    thing, _portal = pair()
+    credential = thing.credential
+    assert thaw(DeviceCredential, freeze(credential)) == credential
+    assert credential.hmac_secret
+    assert repr(credential.hmac_secret) not in repr(credential)
+
+
+@pytest.mark.parametrize(
+    ("maker", "device", "wanted"),
+    [
+        (P256, KeyKind.P384, HashType.SHA256),
+        (KeyKind.P384, P256, HashType.SHA256),
+        (KeyKind.P384, KeyKind.P384, HashType.SHA384),
+    ],
+)
+def test_where_the_header_names_no_hash_the_smaller_key_does(
+    maker: KeyKind, device: KeyKind, wanted: HashType
+) -> None:
+    header = new_header(
+        guid=b"g" * 16, rvinfo=RVINFO, device_info="", key=public(maker, "manufacturer"), chain_hash=None
+    )
+    assert hash_type(header, device) is wanted
+    assert DeviceCredential.of(header, b"s", device).hmac(b"").type == (5 if wanted is HashType.SHA256 else 6)
