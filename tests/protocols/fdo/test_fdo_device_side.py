@@ -53,6 +53,7 @@ from bootstrap.protocols.fdo.primitives import Hash, SigInfo
 from bootstrap.protocols.fdo.reported import Reported
 from bootstrap.protocols.fdo.voucher import OvHeader, Voucher
 from bootstrap.protocols.fdo.voucher.transfer import extend, new_header
+from bootstrap.wire.cose import sign1
 from bootstrap.wire.frozen import freeze, thaw
 from bootstrap.wire.keys import KeyKind, default_algorithm
 
@@ -277,13 +278,23 @@ def test_an_entry_of_another_devices_voucher() -> None:
         entries(thing, portal, [voucher.raw_entries[0]])
 
 
-def test_an_entry_that_the_owner_before_did_not_sign() -> None:
+@pytest.mark.parametrize("broken", ["previous_hash", "header_hash"])
+def test_an_entry_whose_signer_linked_it_to_something_else(broken: str) -> None:
     thing, portal = pair()
-    voucher = portal.voucher(thing.credential.guid)
-    bare = Voucher(voucher.header, voucher.hmac, voucher.chain)
-    stolen = extend(bare, key(P256, "manufacturer"), public(P256, "owner"))
-    entry = stolen.entries[0].envelope
-    forged = replace(entry, signature=bytes(reversed(entry.signature))).encode()
+    entry = portal.voucher(thing.credential.guid).entries[0]
+    hashes = {"previous_hash": entry.previous_hash, "header_hash": entry.header_hash}
+    hashes[broken] = Hash(HashType.SHA256, bytes(32))
+    payload = b"\x84" + b"".join(one.encode() for one in hashes.values()) + b"\xf6" + entry.next_key.encode()
+    forged = sign1(key(P256, "manufacturer"), -7, payload).encode()
+    with pytest.raises(InvalidVoucher, match="does not continue"):
+        entries(thing, portal, [forged])
+
+
+@pytest.mark.parametrize("who", ["thief", "owner"])
+def test_an_entry_that_the_owner_before_did_not_sign(who: str) -> None:
+    thing, portal = pair()
+    entry = portal.voucher(thing.credential.guid).entries[0]
+    forged = sign1(key(P256, who), -7, entry.envelope.payload).encode()
     with pytest.raises(InvalidVoucher, match="did not sign"):
         entries(thing, portal, [forged])
 
