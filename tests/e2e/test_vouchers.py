@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from playwright.sync_api import expect
 
 from bootstrap.wire.keys import PublicKeyHandle, SoftSigner
 from tests.e2e.chrome import Person
@@ -164,7 +165,7 @@ def test_a_voucher_is_sold_on_to_a_pasted_key(people: Callable[..., Person], tra
     person.page.wait_for_url("**/jobs/*")
     ended(person)
     person.page.locator("#job-rows a").first.click()
-    assert person.page.locator(".chain > li").count() == 4
+    expect(person.page.locator(".chain > li")).to_have_count(4)
     assert "Acme GmbH" in person.page.locator(".chain > li").first.inner_text()
     assert "yours" in person.page.locator(".chain > li").last.inner_text()
 
@@ -176,7 +177,7 @@ def test_a_voucher_is_sold_on_to_a_pasted_key(people: Callable[..., Person], tra
     person.page.get_by_label("Next owner's public key").fill(_pem_of(buyer.public))
     person.tap("Sell on")
     person.page.wait_for_load_state()
-    assert person.page.locator(".chain > li").count() == 5
+    expect(person.page.locator(".chain > li")).to_have_count(5)
     assert "This device is the next owner's." in person.page.locator("main").inner_text()
     with person.page.expect_download() as download:
         person.page.get_by_role("link", name="Download PEM").click()
